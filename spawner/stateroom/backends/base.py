@@ -1,0 +1,93 @@
+"""What a place that can run notebook servers must offer.
+
+`stop` and `remove_home` succeed when the object is already gone, so a caller
+may repeat them after a crash. Only errors of `stateroom.errors` leave a
+backend. `BackendUnavailable` never means that a server is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from stateroom.deadline import Deadline
+from stateroom.names import HomeRef, ServerRef
+from stateroom.progress import Progress
+from stateroom.spec import ServerSpec
+
+
+class Life(StrEnum):
+    """Where a server is in its life."""
+
+    ABSENT = "absent"  # nothing has its name
+    STARTING = "starting"  # made, not running yet
+    RUNNING = "running"
+    ENDED = "ended"  # it ran, and what is left of it is still there
+
+
+@dataclass(frozen=True, slots=True)
+class ServerState:
+    """What is known of one server. `address` is "http://host:port" while it runs."""
+
+    life: Life
+    address: str = ""
+    exit_code: int = 0
+    reason: str = ""  # one sentence on why it ended, where that is known
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """One line of a list."""
+
+    ref: ServerRef
+    state: ServerState
+    image: str
+
+
+Report = Callable[[Progress], None]
+
+
+class Backend(Protocol):
+    """A place that runs servers."""
+
+    async def start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
+        """Run `spec` in a fresh container and return its address once it answers.
+
+        What is left under the server's name is removed first if it is ours.
+        After any error, cancellation included, nothing of the server is left.
+        An image pull has `spec.pull_timeout` on top of the deadline.
+
+        Raises ImageUnavailable, ImageUnfit, NameTaken, HomeRefused, ServerEnded,
+        EngineRefused, DeadlineExceeded or BackendUnavailable.
+        """
+        ...
+
+    async def state(self, ref: ServerRef) -> ServerState:
+        """What is known of the server now. Raises BackendUnavailable."""
+        ...
+
+    async def ended(self, ref: ServerRef) -> ServerState:
+        """Wait until the server no longer runs; return at once if it does not. Cancel to give up."""
+        ...
+
+    async def stop(self, ref: ServerRef, deadline: Deadline) -> None:
+        """End the server and remove it; its home stays. Idempotent, and right during a start too."""
+        ...
+
+    async def list(self) -> list[RunningServer]:
+        """Every server of this hub that the backend holds, running or not."""
+        ...
+
+    async def logs(self, ref: ServerRef, lines: int) -> str:
+        """The last lines the server wrote, "" if there are none. Hostile text."""
+        ...
+
+    async def remove_home(self, home: HomeRef) -> None:
+        """Delete the home and all in it. Raises HomeRefused if its labels name another owner."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and threads. Servers run on."""
+        ...

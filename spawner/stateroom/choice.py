@@ -1,0 +1,186 @@
+"""What the user asked for, valid under the allowance.
+
+The one gate for every way in: the form, the REST API, a remembered choice at a
+later start. Values are hostile until `choose` has returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from stateroom.catalog import CUSTOM, CpuRange, Custom, Image, MemoryRange, Size
+from stateroom.errors import ChoiceRefused
+from stateroom.policy import Allowance
+from stateroom.quantity import format_cpu, format_memory, parse_cpu, parse_memory, quoted
+
+KEYS = ("image", "size", "cpu", "memory")
+_RESOURCES = {"size", "cpu", "memory"}  # one without the others means something else
+PROFILE = "profile"  # written for the hub's admin page, ignored on input
+
+_Entry = TypeVar("_Entry", Image, Size)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An image, and CPU (thousandths of a core) and memory (bytes); `size` is None for custom values."""
+
+    image: Image
+    size: Size | None
+    cpu: int
+    memory: int
+
+    @property
+    def profile(self) -> str:
+        """The choice in a few words, for people."""
+        amounts = f"{format_cpu(self.cpu)} CPU, {format_memory(self.memory)}"
+        return f"{self.size.label if self.size else 'Custom'}: {amounts}, {self.image.label}"
+
+    def as_options(self) -> dict[str, Any]:
+        """JSON-ready options that `choose` turns into this choice again."""
+        options: dict[str, Any] = {"image": self.image.id, "size": self.size.id if self.size else CUSTOM}
+        if self.size is None:
+            options |= {"cpu": format_cpu(self.cpu), "memory": format_memory_exactly(self.memory)}
+        return options | {PROFILE: self.profile}
+
+
+@dataclass(frozen=True, slots=True)
+class Recalled:
+    """A remembered choice seen through today's catalog; `notice` says what had to change, if anything."""
+
+    choice: Choice
+    notice: str = ""
+
+
+def choose(options: Mapping[str, Any], allowance: Allowance) -> Choice:
+    """Check `options` and fill in the defaults; an empty mapping means the defaults exactly.
+
+    Custom CPU or memory left out is the default size's. Raises ChoiceRefused
+    with one sentence for each field at fault.
+    """
+    faults = _unknown_keys(options)
+    image = _unless_refused(lambda: _image(options, allowance), faults)
+    resources = _unless_refused(lambda: _resources(options, allowance), faults)
+    if faults or image is None or resources is None:
+        raise ChoiceRefused(faults)
+    return Choice(image, *resources)
+
+
+def recall(options: Mapping[str, Any], allowance: Allowance) -> Recalled:
+    """A choice accepted earlier, checked again; what is no longer offered gives way to the default."""
+    kept = dict(options)
+    notices = []
+    while True:
+        try:
+            return Recalled(choose(kept, allowance), " ".join(notices))
+        except ChoiceRefused as refused:
+            gone = set(refused.fields)
+            if gone & _RESOURCES:
+                gone |= _RESOURCES
+            notices += refused.fields.values()
+            notices.append("The default is used instead.")
+            kept = {key: value for key, value in kept.items() if key not in gone}
+
+
+def format_memory_exactly(amount: int) -> str:
+    """Memory as text that parses to the same bytes."""
+    text = format_memory(amount)
+    return text if parse_memory(text) == amount else f"{amount} B"
+
+
+def _unknown_keys(options: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        key: f"There is no option {quoted(key)}. The options are {_listed(KEYS)}."
+        for key in options
+        if key not in KEYS and key != PROFILE
+    }
+
+
+def _image(options: Mapping[str, Any], allowance: Allowance) -> Image:
+    if "image" not in options:
+        return allowance.default_image
+    return _offered("image", options["image"], allowance.images, extra=())
+
+
+def _resources(options: Mapping[str, Any], allowance: Allowance) -> tuple[Size | None, int, int]:
+    typed = [key for key in ("cpu", "memory") if key in options]
+    asked = options.get("size", CUSTOM if typed else allowance.default_size.id)
+    if asked == CUSTOM and allowance.custom:
+        return None, *_custom(options, allowance.custom, allowance.default_size)
+    if "size" not in options and typed:
+        refusal = f"Only named sizes are offered to you: {_listed([size.id for size in allowance.sizes])}."
+        raise ChoiceRefused(dict.fromkeys(typed, refusal))
+    size = _offered("size", asked, allowance.sizes, extra=(CUSTOM,) if allowance.custom else ())
+    if typed:
+        refusal = f'The size {quoted(size.id)} has its own CPU and memory. Ask for "{CUSTOM}" to set them yourself.'
+        raise ChoiceRefused(dict.fromkeys(typed, refusal))
+    return size, size.cpu, size.memory
+
+
+def _custom(options: Mapping[str, Any], ranges: Custom, default: Size) -> tuple[int, int]:
+    faults: dict[str, str] = {}
+    cpu = _unless_refused(lambda: _in_range(options.get("cpu", format_cpu(default.cpu)), _CPU, ranges.cpu), faults)
+    memory = _unless_refused(
+        lambda: _in_range(options.get("memory", format_memory_exactly(default.memory)), _MEMORY, ranges.memory), faults
+    )
+    if cpu is None or memory is None:
+        raise ChoiceRefused(faults)
+    return cpu, memory
+
+
+def _offered(field: str, asked: Any, entries: Sequence[_Entry], extra: Sequence[str]) -> _Entry:
+    for entry in entries:
+        if asked == entry.id:
+            return entry
+    offered = _listed([*(entry.id for entry in entries), *extra])
+    raise ChoiceRefused({field: f"You asked for the {field} {quoted(asked)}. Offered to you: {offered}."})
+
+
+@dataclass(frozen=True, slots=True)
+class _Amount:
+    """How one kind of amount is read, spelled and spoken of."""
+
+    field: str
+    parse: Callable[[object], int]
+    spelled: Callable[[int], str]
+    unit: str
+
+
+_CPU = _Amount("cpu", parse_cpu, format_cpu, " CPU")
+_MEMORY = _Amount("memory", parse_memory, format_memory, " of memory")
+
+
+def _in_range(asked: Any, amount: _Amount, offered: CpuRange | MemoryRange) -> int:
+    try:
+        value = amount.parse(asked)
+    except ValueError as error:
+        raise ChoiceRefused({amount.field: f"{error}."}) from error
+    most, least = amount.spelled(offered.max), amount.spelled(offered.min)
+    beyond = (value - offered.min) % offered.step
+    if value > offered.max:
+        limit = f"The most offered to you is {most}."
+    elif value < offered.min:
+        limit = f"The least offered to you is {least}."
+    elif beyond:
+        below, above = value - beyond, value - beyond + offered.step
+        limit = f"The nearest offered are {amount.spelled(below)} and {amount.spelled(above)}."
+    else:
+        return value
+    raise ChoiceRefused({amount.field: f"You asked for {amount.spelled(value)}{amount.unit}. {limit}"})
+
+
+_Value = TypeVar("_Value")
+
+
+def _unless_refused(check: Callable[[], _Value], faults: dict[str, str]) -> _Value | None:
+    """The value, or None with the refusal's sentences added to `faults`."""
+    try:
+        return check()
+    except ChoiceRefused as refused:
+        faults.update(refused.fields)
+        return None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)

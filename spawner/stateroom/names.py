@@ -1,0 +1,99 @@
+"""Names and labels of what Stateroom makes: a pure function of hub, user and server.
+
+A name is a readable slug and 80 bits of SHA-256 over the exact parts, so that
+any user name works, two names never meet by accident or by design, and every
+process that knows the three parts finds the object without asking. At most 63
+characters of `[a-z0-9-]`, starting with a letter: valid for Docker and as a
+DNS label.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LONGEST = 63
+_HASH_LETTERS = 16  # of base32: 80 bits
+_LABEL = "io.stateroom."
+
+HUB, USER, SERVER, KIND, USER_ID = (_LABEL + word for word in ("hub", "user", "server", "kind", "user-id"))
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRef:
+    """Which server: the hub's id, the user's name, and the server's name ("" is the default one)."""
+
+    hub: str
+    user: str
+    server: str = ""
+
+    @property
+    def name(self) -> str:
+        """The container's or pod's name."""
+        return _name("stateroom", "server", self.hub, self.user, self.server)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What marks an object as this server and nobody else's."""
+        return {KIND: "server", HUB: self.hub, USER: self.user, SERVER: self.server}
+
+    def __str__(self) -> str:
+        return f"{self.user}/{self.server}" if self.server else self.user
+
+
+@dataclass(frozen=True, slots=True)
+class HomeRef:
+    """Whose home: all servers of a user share it. `user_id` is the hub's own id of the user."""
+
+    hub: str
+    user: str
+    user_id: int
+
+    @property
+    def name(self) -> str:
+        """The volume's, claim's or folder's name; it does not depend on `user_id`."""
+        return _name("stateroom-home", "home", self.hub, self.user)
+
+    @property
+    def labels(self) -> Mapping[str, str]:
+        """What marks a volume as this home; `user_id` tells a reused user name apart."""
+        return {KIND: "home", HUB: self.hub, USER: self.user, USER_ID: str(self.user_id)}
+
+
+def network_name(hub: str) -> str:
+    """The network that the hub's servers are on."""
+    return _name("stateroom-net", "network", hub)
+
+
+def server_from_labels(labels: Mapping[str, str], hub: str) -> ServerRef | None:
+    """The server that `labels` describe, if it is one of `hub`."""
+    if labels.get(KIND) != "server" or labels.get(HUB) != hub:
+        return None
+    if USER not in labels or SERVER not in labels:
+        return None
+    return ServerRef(hub, labels[USER], labels[SERVER])
+
+
+def _name(prefix: str, *parts: str) -> str:
+    digest = _digest(parts)
+    room = LONGEST - len(prefix) - len(digest) - 2
+    slug = _slug("-".join(part for part in parts[2:] if part))[:room].rstrip("-")
+    return "-".join(word for word in (prefix, slug, digest) if word)
+
+
+def _digest(parts: tuple[str, ...]) -> str:
+    # Each part with its length, so that ("ab", "c") and ("a", "bc") differ.
+    content = b"".join(b"%d:%s" % (len(data), data) for data in map(_bytes, parts))
+    return base64.b32encode(hashlib.sha256(content).digest()).decode()[:_HASH_LETTERS].lower()
+
+
+def _bytes(part: str) -> bytes:
+    # A lone surrogate is no valid text, but a name all the same.
+    return part.encode("utf-8", "surrogatepass")
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")

@@ -1,0 +1,113 @@
+"""Amounts of CPU and memory: text and numbers in, whole numbers kept, text out.
+
+CPU is kept in thousandths of a core and memory in bytes, both whole numbers,
+so that limits and steps compare exactly. This is the only unit arithmetic in
+the project.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+
+MILLI = 1000
+
+KiB = 1024
+MiB = 1024 * KiB
+GiB = 1024 * MiB
+TiB = 1024 * GiB
+
+# The short forms are Kubernetes' own, the decimal ones the SI's.
+_UNITS = {
+    "B": 1,
+    "KIB": KiB, "MIB": MiB, "GIB": GiB, "TIB": TiB,
+    "KI": KiB, "MI": MiB, "GI": GiB, "TI": TiB,
+    "KB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4,
+}  # fmt: skip
+_SPELLED = ((TiB, "TiB"), (GiB, "GiB"), (MiB, "MiB"), (KiB, "KiB"))
+
+# Longer texts than this are no amounts; it also bounds the work on hostile input.
+_LONGEST = 32
+_NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
+_MEMORY = re.compile(r"([0-9.]+)\s*([A-Za-z]+)", re.ASCII)
+
+
+def parse_cpu(value: object) -> int:
+    """Read cores: 1.5, "1.5" or "1500m" are 1500 thousandths.
+
+    Raises ValueError with a sentence for anything else: negative numbers, NaN,
+    infinities, booleans, more than three decimals.
+    """
+    text = _text(value)
+    if text is not None:
+        scale = MILLI
+        if text.endswith("m"):
+            text, scale = text[:-1], 1
+        number = _decimal(text)
+        if number is not None and (number * scale) % 1 == 0:
+            return int(number * scale)
+    raise ValueError(f"{quoted(value)} is not an amount of CPU; write for example 1.5")
+
+
+def parse_memory(value: object) -> int:
+    """Read bytes from an amount with its unit: "2 GiB", "512MiB", "8Gi", "2 GB".
+
+    Raises ValueError with a sentence for anything else, a bare number included,
+    since 2 could mean bytes or GiB.
+    """
+    match = _MEMORY.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
+    if match:
+        number, unit = _decimal(match[1]), _UNITS.get(match[2].upper())
+        if number is not None and unit is not None and (number * unit) % 1 == 0:
+            return int(number * unit)
+    raise ValueError(f"{quoted(value)} is not an amount of memory; write for example 2 GiB")
+
+
+def format_cpu(milli: int) -> str:
+    """`1500` -> "1.5"."""
+    return format((Decimal(milli) / MILLI).normalize(), "f")
+
+
+def format_memory(amount: int) -> str:
+    """`3221225472` -> "3 GiB": the largest unit that needs at most two decimals, exactly."""
+    for unit, name in _SPELLED:
+        if amount >= unit and (amount * 100) % unit == 0:
+            return f"{_plain(Decimal(amount) / unit)} {name}"
+    return f"{amount} B"
+
+
+def gibibytes(amount: int) -> str:
+    """Bytes as a plain number of GiB, for a number field: `536870912` -> "0.5"."""
+    return _plain(Decimal(amount) / GiB)
+
+
+def quoted(value: object) -> str:
+    """`value` as it may stand in a sentence: short, on one line, whatever was sent."""
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    if isinstance(value, Mapping):
+        return "an object"
+    text = value if isinstance(value, str) else repr(value)
+    text = "".join(letter if letter.isprintable() else " " for letter in text[: _LONGEST + 1])
+    return f'"{text[:_LONGEST]}…"' if len(text) > _LONGEST else f'"{text}"'
+
+
+def _text(value: object) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    text = value.strip() if isinstance(value, str) else str(value) if abs(value) < TiB else ""
+    return text if 0 < len(text) <= _LONGEST else None
+
+
+def _decimal(text: str) -> Decimal | None:
+    if not _NUMBER.fullmatch(text):
+        return None
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        return None
+
+
+def _plain(number: Decimal) -> str:
+    return format(number.normalize(), "f")
