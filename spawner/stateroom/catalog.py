@@ -148,6 +148,8 @@ class DockerHome(Model):
             raise ValueError("names a volume and a path; keep one of the two")
         if self.path is not None and not PurePosixPath(self.path).is_absolute():
             raise ValueError(f"{quoted(self.path)} is not an absolute path; write it from the root, like /srv/homes")
+        if self.path is not None and (":" in self.path or ".." in PurePosixPath(self.path).parts):
+            raise ValueError(f"{quoted(self.path)} holds ':' or '..'; write a plain path like /srv/homes")
         return self
 
 
@@ -167,6 +169,14 @@ class Home(Model):
         if not parts or value.startswith("/") or any(part in {"..", "."} for part in value.split("/")):
             raise ValueError(f"{quoted(value)} is not a folder below the home directory; write for example notebooks")
         return str(PurePosixPath(value))
+
+    @model_validator(mode="after")
+    def _only_volumes_are_deleted(self) -> Home:
+        if self.when_user_is_deleted == "delete" and self.docker.path:
+            raise ValueError(
+                "when_user_is_deleted: delete is for volumes; Stateroom deletes no host folders, write keep"
+            )
+        return self
 
 
 class Start(Model):

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from stateroom.catalog import CUSTOM, CpuRange, Custom, Image, MemoryRange, Size
 from stateroom.errors import ChoiceRefused
 from stateroom.policy import Allowance
-from stateroom.quantity import format_cpu, format_memory, parse_cpu, parse_memory, quoted
+from stateroom.quantity import format_cpu, format_memory, format_memory_exactly, parse_cpu, parse_memory, quoted
 
 KEYS = ("image", "size", "cpu", "memory")
 _RESOURCES = {"size", "cpu", "memory"}  # one without the others means something else
@@ -70,7 +70,7 @@ def choose(options: Mapping[str, Any], allowance: Allowance) -> Choice:
 def recall(options: Mapping[str, Any], allowance: Allowance) -> Recalled:
     """A choice accepted earlier, checked again; what is no longer offered gives way to the default."""
     kept = dict(options)
-    notices = []
+    notices: list[str] = []
     while True:
         try:
             return Recalled(choose(kept, allowance), " ".join(notices))
@@ -81,12 +81,6 @@ def recall(options: Mapping[str, Any], allowance: Allowance) -> Recalled:
             notices += refused.fields.values()
             notices.append("The default is used instead.")
             kept = {key: value for key, value in kept.items() if key not in gone}
-
-
-def format_memory_exactly(amount: int) -> str:
-    """Memory as text that parses to the same bytes."""
-    text = format_memory(amount)
-    return text if parse_memory(text) == amount else f"{amount} B"
 
 
 def _unknown_keys(options: Mapping[str, Any]) -> dict[str, str]:

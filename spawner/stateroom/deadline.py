@@ -30,10 +30,6 @@ class Deadline:
         """Seconds left, never below zero."""
         return max(0.0, self.at - time.monotonic())
 
-    def extended(self, seconds: float) -> Deadline:
-        """The same purpose with more time, for work that must not count (an image pull)."""
-        return Deadline(self.at + seconds, self.purpose)
-
     @asynccontextmanager
     async def enforced(self) -> AsyncIterator[None]:
         """Cancel the body when the time is over and raise DeadlineExceeded instead."""

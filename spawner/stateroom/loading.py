@@ -58,7 +58,9 @@ def parse_catalog(text: str, name: str = "catalog.yaml") -> Catalog:
     try:
         return Catalog.model_validate(data)
     except ValidationError as error:
-        raise CatalogError([document.problem(fault["loc"], _sentence(fault)) for fault in error.errors()]) from error
+        raise CatalogError(
+            [document.problem(fault["loc"], _sentence(fault)) for fault in _own_faults(error)]
+        ) from error
 
 
 class CatalogFile:
@@ -202,6 +204,17 @@ def _outwards(path: _Path) -> Iterator[_Path]:
 def _spelled(path: Sequence[str | int]) -> str:
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
+
+
+def _own_faults(error: ValidationError) -> list[Any]:
+    """The faults without those that only follow from one further in."""
+    faults = error.errors()
+    places = {fault["loc"] for fault in faults}
+    return [
+        fault
+        for fault in faults
+        if not any(place != fault["loc"] and place[: len(fault["loc"])] == fault["loc"] for place in places)
+    ]
 
 
 def _sentence(fault: Any) -> str:

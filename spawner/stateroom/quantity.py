@@ -51,7 +51,7 @@ def parse_cpu(value: object) -> int:
 
 
 def parse_memory(value: object) -> int:
-    """Read bytes from an amount with its unit: "2 GiB", "512MiB", "8Gi", "2 GB".
+    """Read bytes, rounded down, from an amount with its unit: "2 GiB", "512MiB", "8Gi", "2 GB".
 
     Raises ValueError with a sentence for anything else, a bare number included,
     since 2 could mean bytes or GiB.
@@ -59,7 +59,7 @@ def parse_memory(value: object) -> int:
     match = _MEMORY.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
     if match:
         number, unit = _decimal(match[1]), _UNITS.get(match[2].upper())
-        if number is not None and unit is not None and (number * unit) % 1 == 0:
+        if number is not None and unit is not None:
             return int(number * unit)
     raise ValueError(f"{quoted(value)} is not an amount of memory; write for example 2 GiB")
 
@@ -70,11 +70,17 @@ def format_cpu(milli: int) -> str:
 
 
 def format_memory(amount: int) -> str:
-    """`3221225472` -> "3 GiB": the largest unit that needs at most two decimals, exactly."""
+    """`3221225472` -> "3 GiB", to two decimals, for people."""
     for unit, name in _SPELLED:
-        if amount >= unit and (amount * 100) % unit == 0:
-            return f"{_plain(Decimal(amount) / unit)} {name}"
+        if amount >= unit:
+            return f"{_plain(round(Decimal(amount) / unit, 2))} {name}"
     return f"{amount} B"
+
+
+def format_memory_exactly(amount: int) -> str:
+    """Memory as text that parses to the same bytes, for what is stored."""
+    text = format_memory(amount)
+    return text if parse_memory(text) == amount else f"{amount} B"
 
 
 def gibibytes(amount: int) -> str:

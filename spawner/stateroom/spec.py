@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from stateroom.catalog import Catalog
 from stateroom.choice import Choice
 from stateroom.names import HomeRef, ServerRef
+from stateroom.quantity import format_cpu
 
 PORT = 8888  # where a server listens inside its container, the Jupyter convention
 
@@ -48,7 +49,8 @@ def build_spec(
     """Join the catalog, the choice and what the hub tells its servers (`variables`).
 
     The hub's variables win over the catalog's, since the server could not find
-    its hub otherwise.
+    its hub otherwise. `CPU_LIMIT` and `MEM_LIMIT` are the names that JupyterHub's
+    own spawners use.
     """
     return ServerSpec(
         ref=ref,
@@ -60,6 +62,8 @@ def build_spec(
         mount=catalog.home.mount,
         environment={
             **catalog.environment,
+            "CPU_LIMIT": format_cpu(choice.cpu),
+            "MEM_LIMIT": str(choice.memory),
             **{name: text for name, text in variables.items() if name not in SECRET_VARIABLES},
         },
         secrets={name: variables[name] for name in SECRET_VARIABLES if variables.get(name)},

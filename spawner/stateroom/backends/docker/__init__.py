@@ -1,0 +1,5 @@
+"""Servers as containers of a Docker engine, or of Podman through its Docker-compatible API."""
+
+from stateroom.backends.docker.backend import DockerBackend
+
+__all__ = ["DockerBackend"]

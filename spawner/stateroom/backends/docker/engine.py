@@ -1,0 +1,255 @@
+"""The calls to a Docker engine: one method each, no decisions.
+
+The SDK blocks, so calls run on threads: a pool for the short ones and another
+for pulls, so that no pull makes a start or a poll wait. A call that has begun
+is seen to its end even when its caller is cancelled: whoever cleans up
+afterwards then finds what the call has made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import tarfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import docker
+import requests.exceptions
+import urllib3.exceptions
+from docker import errors as docker_errors
+from docker.utils import kwargs_from_env, parse_repository_tag
+
+from stateroom.errors import BackendUnavailable, EngineRefused, ImageUnavailable, NameTaken
+from stateroom.names import HUB
+
+# Starts gain up to 8 at once on an engine, measured; more only queue inside it.
+_CALLS_AT_ONCE = 8
+_PULLS_AT_ONCE = 2
+_CALL_TIMEOUT = 60  # seconds without a byte from the engine
+_LONGEST_PASSWD = 1024 * 1024
+
+_Result = TypeVar("_Result")
+
+
+class Engine:
+    """A Docker engine, found as every Docker client finds it (`DOCKER_HOST` and its kin)."""
+
+    def __init__(self) -> None:
+        self._connection: docker.APIClient | None = None
+        self._connecting = threading.Lock()
+        self._calls = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="docker-call")
+        self._pulls = ThreadPoolExecutor(_PULLS_AT_ONCE, thread_name_prefix="docker-pull")
+
+    async def inspect_image(self, reference: str) -> dict[str, Any] | None:
+        """The image's description, None if it is not on the engine."""
+        return await self._call(lambda client: _or_none(lambda: client.inspect_image(reference)))
+
+    async def read_passwd(self, image_id: str) -> str:
+        """The image's /etc/passwd, "" if it has none; takes a container that is never started."""
+        return await self._call(lambda client: _read_passwd(client, image_id))
+
+    async def pull(self, reference: str) -> None:
+        """Pull the image. Raises ImageUnavailable with the registry's words."""
+        await self._on(self._pulls, lambda client: _pull(client, reference))
+
+    async def create_container(self, name: str, payload: Mapping[str, Any]) -> None:
+        """Raises NameTaken when a container has the name already."""
+        await self._call(lambda client: _create_container(client, name, payload))
+
+    async def put_archive(self, name: str, archive: bytes) -> None:
+        """Unpack a tar at the root of the container's file system, its mounts included."""
+        await self._call(lambda client: client.put_archive(name, "/", archive))
+
+    async def start_container(self, name: str) -> None:
+        """Start a created container."""
+        await self._call(lambda client: client.start(name))
+
+    async def inspect_container(self, name: str) -> dict[str, Any] | None:
+        """The container's description, None if there is none."""
+        return await self._call(lambda client: _or_none(lambda: client.inspect_container(name)))
+
+    async def list_containers(self, hub: str) -> list[dict[str, Any]]:
+        """A short description of every container of the hub, ended ones included."""
+        return await self._call(lambda client: client.containers(all=True, filters={"label": f"{HUB}={hub}"}))
+
+    async def stop_container(self, name: str, seconds: int) -> None:
+        """Ask the container to end, kill it after `seconds`. Idempotent."""
+        await self._call(lambda client: _or_none(lambda: client.stop(name, timeout=seconds)))
+
+    async def remove_container(self, name: str) -> None:
+        """Kill and remove the container with its nameless volumes. Idempotent."""
+        await self._call(lambda client: _remove_container(client, name))
+
+    async def read_logs(self, name: str, lines: int) -> str:
+        """The last lines the container wrote, "" if there is none."""
+        data = await self._call(lambda client: _or_none(lambda: client.logs(name, tail=lines)))
+        return (data or b"").decode("utf-8", "replace")
+
+    async def inspect_volume(self, name: str) -> dict[str, Any] | None:
+        """The volume's description, None if there is none."""
+        return await self._call(lambda client: _or_none(lambda: client.inspect_volume(name)))
+
+    async def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
+        """Make the volume; an existing one keeps its labels."""
+        await self._call(lambda client: client.create_volume(name, labels=dict(labels)))
+
+    async def remove_volume(self, name: str) -> None:
+        """Remove the volume and all in it. Idempotent."""
+        await self._call(lambda client: _or_none(lambda: client.remove_volume(name)))
+
+    async def ensure_network(self, name: str, labels: Mapping[str, str]) -> str:
+        """The gateway's address of the network, made first if it is not there."""
+        return await self._call(lambda client: ensure_network(client, name, labels))
+
+    def follow_events(self, hub: str) -> Any:
+        """A blocking stream of the events of the hub's containers, with `close()`.
+
+        On a connection of its own, since it occupies it for as long as it runs.
+        """
+        with translated():
+            client = connect()
+            return client.events(
+                decode=True, filters={"type": "container", "label": f"{HUB}={hub}", "event": ["die", "destroy"]}
+            )
+
+    def close(self) -> None:
+        """Let go of the threads; calls under way end on their own."""
+        self._calls.shutdown(wait=False)
+        self._pulls.shutdown(wait=False)
+
+    async def _call(self, work: Callable[[docker.APIClient], _Result]) -> _Result:
+        return await self._on(self._calls, work)
+
+    async def _on(self, pool: ThreadPoolExecutor, work: Callable[[docker.APIClient], _Result]) -> _Result:
+        running = asyncio.get_running_loop().run_in_executor(pool, self._do, work)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            if pool is self._calls:
+                await asyncio.wait([running])
+            raise
+
+    def _do(self, work: Callable[[docker.APIClient], _Result]) -> _Result:
+        with translated():
+            return work(self._client())
+
+    def _client(self) -> docker.APIClient:
+        with self._connecting:
+            if self._connection is None:
+                self._connection = connect()
+            return self._connection
+
+
+def connect() -> docker.APIClient:
+    """A client of the engine that the environment names. Raises what the SDK raises."""
+    return docker.APIClient(**kwargs_from_env(), timeout=_CALL_TIMEOUT, num_pools=_CALLS_AT_ONCE + _PULLS_AT_ONCE)
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The one place where the SDK's errors become ours."""
+    try:
+        yield
+    except docker_errors.APIError as error:
+        raise EngineRefused(f'The Docker engine refused: "{_one_line(error.explanation or error)}".') from error
+    except (
+        docker_errors.DockerException,
+        requests.exceptions.RequestException,
+        urllib3.exceptions.HTTPError,
+        OSError,
+    ) as error:
+        raise BackendUnavailable(
+            "The Docker engine does not answer. Try again in a minute; if it stays so, tell an administrator.",
+            detail=_one_line(error),
+        ) from error
+
+
+def ensure_network(client: docker.APIClient, name: str, labels: Mapping[str, str]) -> str:
+    """The gateway's address of the bridge network `name`, made first if it is not there.
+
+    Containers on it cannot reach each other (`enable_icc`). Raises EngineRefused
+    for a network without a gateway.
+    """
+    if _or_none(lambda: client.inspect_network(name)) is None:
+        client.create_network(
+            name,
+            driver="bridge",
+            check_duplicate=True,
+            labels=dict(labels),
+            options={"com.docker.network.bridge.enable_icc": "false"},
+        )
+    for pool in client.inspect_network(name)["IPAM"]["Config"] or ():
+        if gateway := pool.get("Gateway"):
+            return str(gateway)
+    raise EngineRefused(f'The network "{name}" has no gateway. Name a bridge network, or remove it to have one made.')
+
+
+def _or_none(read: Callable[[], _Result]) -> _Result | None:
+    try:
+        return read()
+    except docker_errors.NotFound:
+        return None
+
+
+def _create_container(client: docker.APIClient, name: str, payload: Mapping[str, Any]) -> None:
+    try:
+        client.create_container_from_config(payload, name)
+    except docker_errors.APIError as error:
+        if error.status_code == requests.codes.conflict:
+            raise NameTaken(f'A container named "{name}" is there already.') from error
+        raise
+
+
+def _remove_container(client: docker.APIClient, name: str) -> None:
+    try:
+        client.remove_container(name, force=True, v=True)
+    except docker_errors.NotFound:
+        pass
+    except docker_errors.APIError as error:
+        # Somebody else's removal of it is under way, which is as good.
+        if error.status_code != requests.codes.conflict:
+            raise
+
+
+def _pull(client: docker.APIClient, reference: str) -> None:
+    repository, tag = parse_repository_tag(reference)
+    try:
+        for line in client.pull(repository, tag=tag or "latest", stream=True, decode=True):
+            if "error" in line:
+                raise ImageUnavailable(_not_pulled(reference, line["error"]))
+    except docker_errors.APIError as error:
+        raise ImageUnavailable(_not_pulled(reference, error.explanation or error)) from error
+
+
+def _not_pulled(reference: str, reason: object) -> str:
+    return (
+        f'The image "{reference}" is not on this machine and could not be pulled: "{_one_line(reason)}". '
+        "Tell an administrator, or choose another image."
+    )
+
+
+def _read_passwd(client: docker.APIClient, image_id: str) -> str:
+    container = client.create_container_from_config({"Image": image_id, "Entrypoint": ["/"], "Cmd": []})["Id"]
+    try:
+        chunks, _ = client.get_archive(container, "/etc/passwd")
+        data = b""
+        for chunk in chunks:
+            data += chunk
+            if len(data) > _LONGEST_PASSWD:
+                return ""
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            file = archive.extractfile(archive.getmembers()[0])
+            return file.read().decode("utf-8", "replace") if file else ""
+    except docker_errors.NotFound:
+        return ""
+    finally:
+        client.remove_container(container, force=True, v=True)
+
+
+def _one_line(text: object) -> str:
+    words = " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
+    return words if len(words) <= 300 else f"{words[:300]}…"  # noqa: PLR2004 - about three lines of a page

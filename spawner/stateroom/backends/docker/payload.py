@@ -1,0 +1,169 @@
+"""From a spec to what the Docker API is sent: pure, so that golden files can hold it.
+
+The server's secrets are nowhere in the container's configuration, which
+everyone with access to the engine can read. They are a file in the container's
+own layer, put there between create and start, readable by the server's user
+alone. A launcher beside it exports them and executes the image's own command,
+so that any image that serves notebooks works unchanged.
+"""
+
+from __future__ import annotations
+
+import io
+import shlex
+import tarfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stateroom.catalog import DockerHome
+from stateroom.errors import ImageUnfit
+from stateroom.names import HomeRef
+from stateroom.spec import ServerSpec
+
+_PRIVATE = "opt/stateroom"
+_LAUNCHER = f"/{_PRIVATE}/launch"
+_LAUNCH = f"""#!/bin/sh
+. /{_PRIVATE}/secrets
+exec "$@"
+"""
+
+# One CPU is this much of every period: the kernel's own default length, in microseconds.
+_CPU_PERIOD = 100_000
+
+# Enough for any notebook with its kernels and threads, far too little to exhaust the machine's own table.
+PROCESS_LIMIT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What must be known of an image before a server runs on it."""
+
+    uid: int
+    gid: int
+    home: str
+    command: tuple[str, ...]
+
+
+def facts_from_image(reference: str, inspected: Mapping[str, Any], passwd: str) -> ImageFacts:
+    """Read the engine's description of an image and its /etc/passwd.
+
+    Raises ImageUnfit for an image that runs as root, whose user or home cannot
+    be found, or that has no command.
+    """
+    config = inspected.get("Config") or {}
+    name, _, group = str(config.get("User") or "").partition(":")
+    user = _user(passwd, name)
+    if user is None and not name.isdecimal():
+        raise ImageUnfit(f'The image "{reference}" has no user "{name or "root"}". Set USER to a number in it.')
+    uid = user.uid if user else int(name)
+    if uid == 0:
+        raise ImageUnfit(
+            f'The image "{reference}" runs as root. Stateroom runs servers as a plain user; set USER in it.'
+        )
+    command = (*(config.get("Entrypoint") or ()), *(config.get("Cmd") or ()))
+    if not command:
+        raise ImageUnfit(f'The image "{reference}" has no command. Set CMD in it to a notebook server.')
+    home = _variable(config.get("Env") or (), "HOME") or (user.home if user else "")
+    if not home.startswith("/") or home == "/":
+        raise ImageUnfit(f'The image "{reference}" has no home directory for its user. Set HOME in it.')
+    gid = int(group) if group.isdecimal() else user.gid if user else uid
+    return ImageFacts(uid, gid, home.rstrip("/"), command)
+
+
+def container_payload(spec: ServerSpec, image: ImageFacts, network: str, homes: DockerHome) -> dict[str, Any]:
+    """The body of `POST /containers/create`: hardened, limited, and free of secrets."""
+    environment = {
+        **spec.environment,
+        "HOME": image.home,
+        "JUPYTERHUB_ROOT_DIR": f"{image.home}/{spec.mount}",
+    }
+    return {
+        "Image": spec.image,
+        "User": f"{image.uid}:{image.gid}",
+        "Entrypoint": ["/bin/sh", _LAUNCHER],
+        "Cmd": list(image.command),
+        "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
+        "Labels": dict(spec.ref.labels),
+        # The backend watches the server itself; a check of the image's would only cost CPU.
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            "NetworkMode": network,
+            "Binds": [f"{home_source(spec.home, homes)}:{image.home}/{spec.mount}"],
+            "Memory": spec.memory,
+            # The sum of memory and swap: no swap on top.
+            "MemorySwap": spec.memory,
+            # Not NanoCpus: Docker refuses more of those than the machine has.
+            "CpuPeriod": _CPU_PERIOD,
+            "CpuQuota": spec.cpu * _CPU_PERIOD // 1000,
+            "PidsLimit": PROCESS_LIMIT,
+            "Init": True,
+            "CapDrop": ["ALL"],
+            "SecurityOpt": ["no-new-privileges"],
+            "IpcMode": "private",
+            "RestartPolicy": {"Name": "no"},
+            "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}},
+        },
+    }
+
+
+def home_source(home: HomeRef, homes: DockerHome) -> str:
+    """What is mounted as the home: a host folder, or a volume's name."""
+    return f"{homes.path.rstrip('/')}/{home.name}" if homes.path else home.name
+
+
+def files_archive(spec: ServerSpec, image: ImageFacts, *, claim_home: bool) -> bytes:
+    """A tar to unpack at `/` before the container starts: launcher and secrets.
+
+    With `claim_home` it also hands the mounted home's folder to the server's
+    user, since an engine makes mount points as root.
+    """
+    secrets = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in spec.secrets.items())
+    with io.BytesIO() as buffer:
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            archive.addfile(_folder(_PRIVATE, 0, 0))
+            _add(archive, _file(f"{_PRIVATE}/launch", 0, 0, 0o444), _LAUNCH)
+            _add(archive, _file(f"{_PRIVATE}/secrets", image.uid, image.gid, 0o400), secrets)
+            if claim_home:
+                archive.addfile(_folder(f"{image.home}/{spec.mount}".lstrip("/"), image.uid, image.gid))
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True, slots=True)
+class _User:
+    uid: int
+    gid: int
+    home: str
+
+
+def _user(passwd: str, name: str) -> _User | None:
+    """The entry for a name or number; no name at all means root."""
+    for line in passwd.splitlines():
+        fields = line.split(":")
+        if len(fields) >= 6 and fields[2].isdecimal() and fields[3].isdecimal():  # noqa: PLR2004 - passwd(5)
+            entry = _User(int(fields[2]), int(fields[3]), fields[5])
+            if name in (fields[0], fields[2]) or (not name and entry.uid == 0):
+                return entry
+    return None
+
+
+def _variable(environment: Sequence[str], name: str) -> str:
+    return next((text.partition("=")[2] for text in environment if text.startswith(f"{name}=")), "")
+
+
+def _folder(path: str, uid: int, gid: int) -> tarfile.TarInfo:
+    entry = _file(path, uid, gid, 0o755)
+    entry.type = tarfile.DIRTYPE
+    return entry
+
+
+def _file(path: str, uid: int, gid: int, mode: int) -> tarfile.TarInfo:
+    entry = tarfile.TarInfo(path)
+    entry.uid, entry.gid, entry.mode = uid, gid, mode
+    return entry
+
+
+def _add(archive: tarfile.TarFile, entry: tarfile.TarInfo, text: str) -> None:
+    data = text.encode()
+    entry.size = len(data)
+    archive.addfile(entry, io.BytesIO(data))

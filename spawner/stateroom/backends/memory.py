@@ -1,0 +1,152 @@
+"""Servers inside this process: for tests and for trying a catalog without an engine.
+
+Each "server" is a small HTTP listener on the loopback interface. `images`
+says what an image does; what is not listed cannot be had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+
+from stateroom.backends.base import Life, Report, RunningServer, ServerState
+from stateroom.backends.starts import Starts
+from stateroom.deadline import Deadline
+from stateroom.errors import HomeRefused, ImageUnavailable, ServerEnded
+from stateroom.names import HomeRef, ServerRef
+from stateroom.progress import Phase, Progress
+from stateroom.readiness import wait_until_answers
+from stateroom.spec import ServerSpec
+
+
+class Behaviour(Enum):
+    """What a server of an image does once started."""
+
+    ANSWERS = "answers"
+    CRASHES = "crashes"
+    IS_SILENT = "is silent"
+
+
+@dataclass(slots=True)
+class _Server:
+    spec: ServerSpec
+    log: list[str] = field(default_factory=list)
+    state: ServerState = field(default_factory=lambda: ServerState(Life.STARTING))
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    listener: asyncio.Server | None = None
+
+    def end(self, exit_code: int, reason: str) -> None:
+        if self.listener is not None:
+            self.listener.close()
+        self.state = ServerState(Life.ENDED, exit_code=exit_code, reason=reason)
+        self.over.set()
+
+
+class MemoryBackend:
+    """A complete backend that needs no engine."""
+
+    def __init__(self, images: Mapping[str, Behaviour]) -> None:
+        self._images = dict(images)
+        self._servers: dict[ServerRef, _Server] = {}
+        self._homes: dict[str, HomeRef] = {}
+        self._starts = Starts()
+
+    async def start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
+        """See Backend.start."""
+        return await self._starts.run(spec.ref, self._start(spec, deadline, report))
+
+    async def state(self, ref: ServerRef) -> ServerState:
+        """See Backend.state."""
+        server = self._servers.get(ref)
+        return server.state if server else ServerState(Life.ABSENT)
+
+    async def ended(self, ref: ServerRef) -> ServerState:
+        """See Backend.ended."""
+        server = self._servers.get(ref)
+        if server is None:
+            return ServerState(Life.ABSENT)
+        await server.over.wait()
+        return await self.state(ref)
+
+    async def stop(self, ref: ServerRef, deadline: Deadline) -> None:  # noqa: ARG002 - ends at once
+        """See Backend.stop."""
+        await self._starts.cancel(ref)
+        self._remove(ref)
+
+    async def list(self) -> list[RunningServer]:
+        """See Backend.list."""
+        return [RunningServer(ref, server.state, server.spec.image) for ref, server in self._servers.items()]
+
+    async def logs(self, ref: ServerRef, lines: int) -> str:
+        """See Backend.logs."""
+        server = self._servers.get(ref)
+        return "\n".join(server.log[-lines:]) if server else ""
+
+    async def remove_home(self, home: HomeRef) -> None:
+        """See Backend.remove_home."""
+        self._check_owner(home)
+        self._homes.pop(home.name, None)
+
+    async def close(self) -> None:
+        """See Backend.close. Servers in memory cannot outlive it, so they end."""
+        for ref in list(self._servers):
+            self._remove(ref)
+
+    def kill(self, ref: ServerRef) -> None:
+        """End a server from outside, as a crash would."""
+        self._servers[ref].end(137, "The server was killed.")
+
+    async def _start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
+        report(Progress(Phase.PREPARING, "Looking for the image"))
+        behaviour = self._images.get(spec.image)
+        if behaviour is None:
+            raise ImageUnavailable(f'The image "{spec.image}" is not here and cannot be pulled.')
+        self._check_owner(spec.home)
+        self._homes[spec.home.name] = spec.home
+        self._remove(spec.ref)
+        server = self._servers[spec.ref] = _Server(spec)
+        try:
+            async with deadline.enforced():
+                report(Progress(Phase.STARTING, "Starting your server"))
+                return await self._run(server, behaviour, report)
+        except BaseException:
+            self._remove(spec.ref)
+            raise
+
+    async def _run(self, server: _Server, behaviour: Behaviour, report: Report) -> str:
+        server.log.append(f"Serving {server.spec.base_url}")
+        if behaviour is Behaviour.CRASHES:
+            server.log.append("Cannot go on.")
+            server.end(1, "")
+            raise ServerEnded('The server ended before it answered (exit code 1). It last wrote: "Cannot go on."')
+        report(Progress(Phase.ANSWERING, "Waiting for your server to answer"))
+        if behaviour is Behaviour.IS_SILENT:
+            await server.over.wait()
+        server.listener = await asyncio.start_server(_answer, "127.0.0.1", 0)
+        host, port = server.listener.sockets[0].getsockname()
+        await wait_until_answers(f"http://{host}:{port}", server.spec.base_url)
+        server.state = ServerState(Life.RUNNING, f"http://{host}:{port}")
+        return server.state.address
+
+    def _remove(self, ref: ServerRef) -> None:
+        server = self._servers.pop(ref, None)
+        if server is not None and not server.over.is_set():
+            server.end(0, "")
+
+    def _check_owner(self, home: HomeRef) -> None:
+        known = self._homes.get(home.name)
+        if known is not None and known.labels != home.labels:
+            raise HomeRefused(f'The home "{home.name}" belongs to an earlier user of this name.')
+
+
+async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}")
+        await writer.drain()
+    except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError):
+        pass
+    finally:
+        writer.close()

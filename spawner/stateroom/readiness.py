@@ -1,0 +1,41 @@
+"""Wait until a server answers.
+
+No engine has an event for "the port is open", so this asks: often at first,
+when a fast server comes up, then less so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+
+_FIRST_PAUSE = 0.02
+_LONGEST_PAUSE = 0.25
+_GROWTH = 1.1
+
+
+async def wait_until_answers(address: str, base_url: str) -> None:
+    """Return once `base_url`'s API gives any answer below 500, as JupyterHub itself will ask.
+
+    Runs until cancelled: the caller holds the deadline and knows whether the
+    server still lives.
+    """
+    client = AsyncHTTPClient(force_instance=True)
+    request = HTTPRequest(f"{address}{base_url}api", connect_timeout=1, request_timeout=5, follow_redirects=False)
+    pause = _FIRST_PAUSE
+    try:
+        while not await _answers(client, request):
+            await asyncio.sleep(pause)
+            pause = min(pause * _GROWTH, _LONGEST_PAUSE)
+    finally:
+        client.close()
+
+
+async def _answers(client: AsyncHTTPClient, request: HTTPRequest) -> bool:
+    try:
+        response = await client.fetch(request, raise_error=False)
+    except OSError:
+        return False
+    # Tornado's 599 stands for "no answer".
+    return response.code < 500  # noqa: PLR2004 - the class of HTTP codes

@@ -1,0 +1,349 @@
+"""The JupyterHub adapter: few traits, the hub's hook order, saved state. It decides nothing.
+
+Order at a start, by the hub (6.1): `clear_state`, group overrides,
+`apply_user_options` (here a choice is accepted or refused), `start`,
+`get_state`. At a stop: `poll`, `stop` if that said "running",
+`run_post_stop_hook` in any case, `clear_state`, `get_state`; then the object is
+dropped.
+
+Saved state is `accepted` (the options of the last accepted choice),
+`token_id` (the database id of the server's token while it may run) and `farewell`
+(why the server ended, if not by a stop). The hub's own memory of options is
+kept equal to `accepted`, since the hub stores options before they are checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextvars import ContextVar
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jupyterhub
+from jupyterhub import orm
+from jupyterhub.spawner import Spawner
+from jupyterhub.utils import maybe_future
+from tornado import web
+from traitlets import Enum, Integer, Unicode, default
+
+from stateroom.backends.base import Backend, Life
+from stateroom.backends.docker import DockerBackend
+from stateroom.backends.memory import Behaviour, MemoryBackend
+from stateroom.choice import Choice, Recalled, choose, recall
+from stateroom.configuration import servers_network
+from stateroom.deadline import Deadline
+from stateroom.errors import BackendError, BackendUnavailable, ChoiceRefused, StateroomError
+from stateroom.form import FormState, options_from_form, render_form, values_from_choice, values_from_query
+from stateroom.loading import CatalogFile
+from stateroom.names import HomeRef, ServerRef
+from stateroom.policy import Allowance, allowance_from_catalog
+from stateroom.progress import Phase, Progress, ProgressLog
+from stateroom.spec import PORT, ServerSpec, build_spec
+
+_STOP_SECONDS = 60
+_UNAVAILABLE_PAUSE = 1.0
+
+# What this request typed or was linked with. Each request of the hub runs in a task of its own,
+# so that two tabs, or two servers of one user, never see each other's.
+_typed: ContextVar[FormState | None] = ContextVar("typed", default=None)
+
+try:
+    from jupyterhub.spawner import SpawnException as _SpawnException
+except ImportError:
+    _SpawnException = None  # JupyterHub 5
+
+
+class StateroomSpawner(Spawner):
+    """Starts servers as the catalog says, on the backend that is set."""
+
+    catalog = Unicode(config=True, help="The catalog file.")
+    backend = Enum(["docker", "memory"], "docker", config=True, help="Where servers run.")
+    hub_id = Unicode(config=True, help="The hub's id in the names and labels of what it makes.")
+
+    # Servers listen on every address of their own container.
+    ip = Unicode("0.0.0.0", help="")  # noqa: S104 - a container's own
+    port = Integer(PORT, help="")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._accepted: dict[str, Any] | None = None
+        self._farewell = ""
+        self._token_id: int | None = None
+        self._choice: Choice | None = None
+        self._starting = False
+        self._progress = ProgressLog()
+        self._watch: asyncio.Task[None] | None = None
+
+    @default("env_keep")
+    def _no_variables_of_the_hub(self) -> list[str]:
+        return []
+
+    @default("options_form")
+    def _form(self) -> Callable[[StateroomSpawner], str]:
+        return lambda spawner: spawner.render_form()
+
+    @default("options_from_form")
+    def _from_form(self) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        return self.accept_form
+
+    @default("apply_user_options")
+    def _apply(self) -> Callable[[StateroomSpawner, dict[str, Any]], None]:
+        return lambda spawner, options: spawner.accept(options)
+
+    # Choosing
+
+    def render_form(self) -> str:
+        """The form, with what this request typed, else with the remembered choice."""
+        state = _typed.get() or FormState(values={}, errors={}, notices=(), admin_notices=())
+        notices = [self._farewell] if self._farewell else []
+        values = dict(state.values)
+        if not values and self._accepted is not None:
+            recalled = recall(self._accepted, self._allowance())
+            values = values_from_choice(recalled.choice)
+            notices += [recalled.notice] if recalled.notice else []
+        problems = self._catalog_file().problems if self.user.admin else ()
+        return render_form(
+            self._allowance(),
+            FormState(values=values, errors=state.errors, notices=tuple(notices), admin_notices=problems),
+        )
+
+    def accept_form(self, form: Mapping[str, Any]) -> dict[str, Any]:
+        """What was posted, as options; the hub shows the form again with status 400 if they are refused."""
+        options = options_from_form(form)
+        try:
+            return choose(options, self._allowance()).as_options()
+        except ChoiceRefused as refused:
+            typed = {key: value for key, value in options.items() if isinstance(value, str)}
+            _typed.set(FormState(values=typed, errors=refused.fields, notices=(), admin_notices=()))
+            raise _refusal(refused) from None
+
+    def options_from_query(self, query_data: Mapping[str, list[str]]) -> dict[str, Any]:
+        """Fill in the form from a link. Returning would start the server, so this always raises."""
+        _typed.set(FormState(values=values_from_query(query_data), errors={}, notices=(), admin_notices=()))
+        if _no_prefill_traceback not in self.log.filters:
+            self.log.addFilter(_no_prefill_traceback)
+        raise _PrefillOnly
+
+    def accept(self, options: dict[str, Any]) -> None:
+        """Accept or refuse a choice, from whichever way it came, before anything is made for it."""
+        try:
+            recalled = self._checked(options)
+        except ChoiceRefused as refused:
+            self._remember(self._accepted)
+            raise _refusal(refused) from None
+        self._choice = recalled.choice
+        self._accepted = recalled.choice.as_options()
+        self._farewell = ""
+        self._remember(self._accepted)
+        # The hub's own limit, above ours so that ours speaks first.
+        start = self._catalog_file().current().start
+        self.start_timeout = int(start.timeout + start.pull_timeout) + _STOP_SECONDS
+        if recalled.notice:
+            self._progress.report(Progress(Phase.PREPARING, recalled.notice))
+
+    def _checked(self, options: dict[str, Any]) -> Recalled:
+        if self._accepted is not None and options == self._accepted:
+            return recall(options, self._allowance())
+        if jupyterhub.version_info[0] < 6 and set(options) == {"user_options"}:  # noqa: PLR2004 - the major version
+            # JupyterHub 6's body of a REST start, sent to a JupyterHub 5.
+            options = options["user_options"]
+        if not isinstance(options, dict):
+            raise ChoiceRefused({"user_options": "The options must be an object, such as {}."})
+        return Recalled(choose(options, self._allowance()))
+
+    def _remember(self, options: dict[str, Any] | None) -> None:
+        self.user_options = self.orm_spawner.user_options = options or {}
+        self._save()
+
+    # Starting and stopping
+
+    async def start(self) -> str:
+        """The address of a server that answers. What fails is said in a sentence, and leaves nothing behind."""
+        spec = self._spec()
+        deadline = Deadline.after(self._catalog_file().current().start.timeout, "waiting for the server to answer")
+        self._starting = True
+        token = orm.APIToken.find(self.db, self.api_token)
+        self._token_id = token.id if token else None
+        # Before the first call to the engine, so that a hub killed from here on knows what it began.
+        self._save()
+        try:
+            return await self._backend().start(spec, deadline, self._progress.report)
+        except BackendError as error:
+            self._revoke_token()
+            self.log.warning("Could not start %s: %s %s", self._log_name, error, error.detail)
+            raise _failure(error) from error
+        except asyncio.CancelledError:
+            self._revoke_token()
+            raise
+        finally:
+            self._starting = False
+            self._progress.close()
+
+    async def stop(self, now: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the hub's signature
+        """End the server. The hub waits for it; repeated calls do no harm."""
+        await self._backend().stop(self._ref(), Deadline.after(_STOP_SECONDS, "stopping the server"))
+
+    async def poll(self) -> int | None:
+        """None while the server runs or is being started, else its exit code."""
+        if self._starting:
+            return None
+        if self._token_id is None:
+            return 0
+        try:
+            state = await self._backend().state(self._ref())
+        except BackendUnavailable as error:
+            # Says nothing about the server; the hub would forget it.
+            self.log.warning("Cannot look at %s: %s %s", self._log_name, error, error.detail)
+            return None
+        if state.life in (Life.RUNNING, Life.STARTING):
+            return None
+        self._farewell = " ".join(word for word in ("Your server ended by itself.", state.reason) if word)
+        return state.exit_code
+
+    async def get_url(self) -> str:
+        """Where the server is now; asked when a hub has restarted.
+
+        Waits for an engine that is away: the hub takes any answer from here for
+        the truth, and ends a server that it does not find there.
+        """
+        while True:
+            try:
+                state = await self._backend().state(self._ref())
+            except BackendUnavailable:
+                await asyncio.sleep(_UNAVAILABLE_PAUSE)
+            else:
+                return state.address or str(self.server.url)
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """The hub's progress events; the hub itself adds the last one."""
+        async for percent, message in self._progress.follow():
+            yield {"progress": percent, "message": message}
+
+    def start_polling(self) -> None:
+        """Polls as the hub wants, and looks at once when the backend tells of an end."""
+        super().start_polling()
+        self._watch = asyncio.ensure_future(self._notice_end())
+
+    def stop_polling(self) -> None:
+        """Ends both. Runs inside the watch itself when that noticed the end."""
+        super().stop_polling()
+        if self._watch is not None and self._watch is not asyncio.current_task():
+            self._watch.cancel()
+        self._watch = None
+
+    async def run_post_stop_hook(self) -> None:
+        """The hub calls this after every stop, also of a server that died or never ran: nothing may be left."""
+        if self._token_id is not None:
+            self._revoke_token()
+            await self.stop()
+        await maybe_future(super().run_post_stop_hook())
+
+    async def delete_forever(self) -> None:
+        """Deletes the home if the catalog says so. The hub calls this for a removed named server too."""
+        policy = self._catalog_file().current().home.when_user_is_deleted
+        if self.name == "" and policy == "delete":
+            await self._backend().remove_home(HomeRef(self.hub_id, self.user.name, self.user.id))
+
+    # Saved state
+
+    def get_state(self) -> dict[str, Any]:
+        """Without the token: the base class of JupyterHub 5 would store it."""
+        state = {"accepted": self._accepted, "token_id": self._token_id, "farewell": self._farewell}
+        return {key: value for key, value in state.items() if value}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take over what an earlier object saved."""
+        super().load_state(state)
+        self._accepted = state.get("accepted")
+        self._token_id = state.get("token_id")
+        self._farewell = state.get("farewell", "")
+
+    def clear_state(self) -> None:
+        """Forget the server; the accepted choice and the reason of its end stay."""
+        super().clear_state()
+        self._token_id = None
+
+    def _save(self) -> None:
+        self.orm_spawner.state = self.get_state()
+        self.db.commit()
+
+    def _revoke_token(self) -> None:
+        token = self.db.get(orm.APIToken, self._token_id) if self._token_id is not None else None
+        if token is not None:
+            self.db.delete(token)
+        self._token_id = None
+        self._save()
+
+    async def _notice_end(self) -> None:
+        await self._backend().ended(self._ref())
+        await self.poll_and_notify()
+
+    # Parts
+
+    def _ref(self) -> ServerRef:
+        return ServerRef(self.hub_id, self.user.name, self.name)
+
+    def _spec(self) -> ServerSpec:
+        assert self._choice is not None  # noqa: S101 - the hub applies options before each start
+        return build_spec(
+            self._catalog_file().current(),
+            self._choice,
+            ref=self._ref(),
+            user_id=self.user.id,
+            base_url=self.server.base_url,
+            variables=self.get_env(),
+        )
+
+    def _allowance(self) -> Allowance:
+        return allowance_from_catalog(self._catalog_file().current())
+
+    def _catalog_file(self) -> CatalogFile:
+        return _shared_catalog(self.catalog)
+
+    def _backend(self) -> Backend:
+        return _shared_backend(self.backend, self.hub_id, self.catalog)
+
+
+@cache
+def _shared_catalog(path: str) -> CatalogFile:
+    return CatalogFile(Path(path))
+
+
+@cache
+def _shared_backend(kind: str, hub_id: str, path: str) -> Backend:
+    """One backend for the process: its connections, threads and event stream serve all spawners."""
+    catalog = _shared_catalog(path).current()
+    if kind == "memory":
+        return MemoryBackend({image.image: Behaviour.ANSWERS for image in catalog.images})
+    return DockerBackend(hub_id, servers_network(catalog, hub_id), catalog.home.docker)
+
+
+class _PrefillOnly(Exception):  # noqa: N818 - no error: the way to tell the hub not to start
+    """A link filled in the form. The empty message keeps the hub from showing one."""
+
+    jupyterhub_message = ""
+
+
+def _no_prefill_traceback(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], _PrefillOnly))
+
+
+def _refusal(refused: ChoiceRefused) -> web.HTTPError:
+    """A choice was refused: a 400 that does not count as a failure of the hub (JupyterHub 6)."""
+    return _hub_error(400, str(refused), reason="choice")
+
+
+def _failure(error: StateroomError) -> web.HTTPError:
+    return _hub_error(503 if isinstance(error, BackendUnavailable) else 500, str(error), reason="backend")
+
+
+def _hub_error(status: int, message: str, *, reason: str) -> web.HTTPError:
+    refused = _SpawnException is not None and status < 500  # noqa: PLR2004 - the class of HTTP codes
+    error: Any = _SpawnException(message, reason=reason, status_code=status) if refused else None
+    error = error or web.HTTPError(status, message)
+    # What the hub shows; its own rendering would add the class and the log's text.
+    error.jupyterhub_message = message
+    return error

@@ -1,0 +1,147 @@
+"""The backends that the contract is checked against, each behind the same few handles."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+from uuid import uuid4
+
+import docker
+import pytest
+from docker.errors import DockerException, ImageNotFound
+from stateroom.backends.base import Backend
+from stateroom.backends.docker import DockerBackend
+from stateroom.backends.docker.engine import connect, ensure_network
+from stateroom.backends.memory import Behaviour, MemoryBackend
+from stateroom.catalog import DockerHome
+from stateroom.names import HUB, HomeRef, ServerRef, network_name
+from stateroom.spec import ServerSpec
+
+MIB = 1024**2
+TOKEN = "token-that-nobody-may-see"
+BASE_IMAGE = "stateroom/unified:1"
+
+
+class Subject(Protocol):
+    """A backend under test, and what a test does to it from outside."""
+
+    hub: str
+    backend: Backend
+
+    def image(self, behaviour: Behaviour) -> str: ...
+    def kill(self, ref: ServerRef) -> None: ...
+
+
+def make_spec(subject: Subject, user: str = "ada", server: str = "", **changes: object) -> ServerSpec:
+    ref = ServerRef(subject.hub, user, server)
+    base_url = f"/user/{user}/{server}/".replace("//", "/")
+    fields: dict[str, object] = {
+        "ref": ref,
+        "home": HomeRef(subject.hub, user, 1),
+        "image": subject.image(Behaviour.ANSWERS),
+        "cpu": 500,
+        "memory": 128 * MIB,
+        "base_url": base_url,
+        "mount": "notebooks",
+        "environment": {"JUPYTERHUB_SERVICE_PREFIX": base_url},
+        "secrets": {"JUPYTERHUB_API_TOKEN": TOKEN},
+    }
+    return ServerSpec(**(fields | changes))  # type: ignore[arg-type]
+
+
+@dataclass
+class MemorySubject:
+    hub: str
+    backend: MemoryBackend
+
+    def image(self, behaviour: Behaviour) -> str:
+        return behaviour.value
+
+    def kill(self, ref: ServerRef) -> None:
+        self.backend.kill(ref)
+
+
+@dataclass
+class DockerSubject:
+    hub: str
+    backend: DockerBackend
+    client: docker.APIClient
+    network: str
+
+    def image(self, behaviour: Behaviour) -> str:
+        return stub_image(self.client, behaviour)
+
+    def kill(self, ref: ServerRef) -> None:
+        self.client.kill(ref.name)
+
+
+@asynccontextmanager
+async def memory_subject() -> AsyncIterator[MemorySubject]:
+    backend = MemoryBackend({behaviour.value: behaviour for behaviour in Behaviour})
+    yield MemorySubject("memory", backend)
+    await backend.close()
+
+
+@asynccontextmanager
+async def docker_subject(homes: DockerHome | None = None) -> AsyncIterator[DockerSubject]:
+    with engine_client() as client, hub_of_its_own(client) as hub:
+        network = network_name(hub)
+        ensure_network(client, network, {HUB: hub})
+        backend = DockerBackend(hub, network, homes or DockerHome())
+        yield DockerSubject(hub, backend, client, network)
+        await backend.close()
+
+
+@contextmanager
+def engine_client() -> Iterator[docker.APIClient]:
+    """A client of the real engine; skips where none answers or the image the tests build on is missing."""
+    try:
+        client = connect()
+        client.inspect_image(BASE_IMAGE)
+    except ImageNotFound:
+        pytest.skip(f"{BASE_IMAGE} is not on the engine; build it with: stateroom images build")
+    except DockerException as error:
+        pytest.skip(f"no Docker engine answers: {error}")
+    yield client
+    client.close()
+
+
+@contextmanager
+def hub_of_its_own(client: docker.APIClient) -> Iterator[str]:
+    """A hub id that nobody else uses; all that carries it is removed afterwards."""
+    hub = f"test-{uuid4().hex[:10]}"
+    yield hub
+    mine = {"label": f"{HUB}={hub}"}
+    for container in client.containers(all=True, filters=mine):
+        client.remove_container(container["Id"], force=True, v=True)
+    for volume in client.volumes(filters=mine)["Volumes"] or ():
+        client.remove_volume(volume["Name"])
+    for network in client.networks(filters=mine):
+        client.remove_network(network["Id"])
+
+
+def stub_image(client: docker.APIClient, behaviour: Behaviour) -> str:
+    """The test server as an image, built once on an engine."""
+    script = (Path(__file__).parent / "stub.py").read_text()
+    tag = f"stateroom.test/{behaviour.value.replace(' ', '-')}:1"
+    return build_image(client, tag, f'FROM {BASE_IMAGE}\nCOPY stub.py /stub.py\nCMD ["python3", "/stub.py", "{behaviour.value}"]\n', script)
+
+
+def build_image(client: docker.APIClient, tag: str, dockerfile: str, script: str) -> str:
+    """Build from text; the engine's own cache makes a repetition quick."""
+    with io.BytesIO() as context:
+        with tarfile.open(fileobj=context, mode="w") as archive:
+            for name, text in (("Dockerfile", dockerfile), ("stub.py", script)):
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode = len(text.encode()), 0o644
+                archive.addfile(entry, io.BytesIO(text.encode()))
+        context.seek(0)
+        lines = list(client.build(fileobj=context, custom_context=True, tag=tag, decode=True, rm=True))
+    errors = [line["error"] for line in lines if "error" in line]
+    assert not errors, errors
+    return tag

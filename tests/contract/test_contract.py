@@ -1,0 +1,201 @@
+"""What every backend promises (`stateroom.backends.base`), checked against each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from contract.engines import TOKEN, Subject, docker_subject, make_spec, memory_subject
+from stateroom.backends.base import Life
+from stateroom.backends.memory import Behaviour
+from stateroom.deadline import Deadline
+from stateroom.errors import (
+    DeadlineExceeded,
+    EngineRefused,
+    HomeRefused,
+    ImageUnavailable,
+    ServerEnded,
+)
+from stateroom.names import HomeRef, ServerRef
+from stateroom.progress import Progress
+from tornado.httpclient import AsyncHTTPClient
+
+SUBJECTS = {"memory": memory_subject, "docker": docker_subject}
+
+
+@pytest.fixture(params=SUBJECTS)
+async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    async with SUBJECTS[request.param]() as subject:
+        yield subject
+
+
+def soon(seconds: float = 30) -> Deadline:
+    return Deadline.after(seconds, "waiting for the server to answer")
+
+
+def unheard(_: Progress) -> None:
+    pass
+
+
+async def absent(subject: Subject, ref: ServerRef) -> bool:
+    listed = [server.ref for server in await subject.backend.list()]
+    return (await subject.backend.state(ref)).life is Life.ABSENT and ref not in listed
+
+
+async def test_a_started_server_answers_at_its_address(subject: Subject) -> None:
+    spec = make_spec(subject)
+    address = await subject.backend.start(spec, soon(), unheard)
+    response = await AsyncHTTPClient().fetch(f"{address}{spec.base_url}api")
+    assert response.code == 200
+    state = await subject.backend.state(spec.ref)
+    assert (state.life, state.address) == (Life.RUNNING, address)
+    (listed,) = await subject.backend.list()
+    assert (listed.ref, listed.image, listed.state.life) == (spec.ref, spec.image, Life.RUNNING)
+
+
+async def test_progress_is_told_in_sentences_that_never_go_back(subject: Subject) -> None:
+    heard: list[Progress] = []
+    await subject.backend.start(make_spec(subject), soon(), heard.append)
+    percents = [progress.percent for progress in heard]
+    assert percents == sorted(percents)
+    assert len(percents) >= 3
+    assert all(progress.message for progress in heard)
+
+
+async def test_a_stopped_server_leaves_nothing(subject: Subject) -> None:
+    spec = make_spec(subject)
+    await subject.backend.start(spec, soon(), unheard)
+    await subject.backend.stop(spec.ref, soon())
+    assert await absent(subject, spec.ref)
+
+
+async def test_stopping_what_is_gone_or_never_was_is_no_error(subject: Subject) -> None:
+    spec = make_spec(subject)
+    await subject.backend.stop(spec.ref, soon())
+    await subject.backend.start(spec, soon(), unheard)
+    await asyncio.gather(*(subject.backend.stop(spec.ref, soon()) for _ in range(3)))
+    await subject.backend.stop(spec.ref, soon())
+    assert await absent(subject, spec.ref)
+
+
+async def test_a_killed_server_is_noticed_within_two_seconds(subject: Subject) -> None:
+    spec = make_spec(subject)
+    await subject.backend.start(spec, soon(), unheard)
+    ended = asyncio.ensure_future(subject.backend.ended(spec.ref))
+    await asyncio.sleep(0.2)
+    assert not ended.done()
+    subject.kill(spec.ref)
+    state = await asyncio.wait_for(ended, 2)
+    assert (state.life, state.exit_code) == (Life.ENDED, 137)
+
+
+async def test_an_end_that_came_first_is_told_at_once(subject: Subject) -> None:
+    spec = make_spec(subject)
+    assert (await subject.backend.ended(spec.ref)).life is Life.ABSENT
+    await subject.backend.start(spec, soon(), unheard)
+    subject.kill(spec.ref)
+    assert (await asyncio.wait_for(subject.backend.ended(spec.ref), 2)).life is Life.ENDED
+
+
+async def test_a_start_replaces_what_is_left_of_the_last(subject: Subject) -> None:
+    spec = make_spec(subject)
+    await subject.backend.start(spec, soon(), unheard)
+    subject.kill(spec.ref)
+    await subject.backend.start(make_spec(subject, cpu=1000), soon(), unheard)
+    assert (await subject.backend.state(spec.ref)).life is Life.RUNNING
+    assert len(await subject.backend.list()) == 1
+
+
+async def test_a_crash_at_start_is_told_with_the_last_words_and_without_secrets(subject: Subject) -> None:
+    spec = make_spec(subject, image=subject.image(Behaviour.CRASHES))
+    began = time.monotonic()
+    with pytest.raises(ServerEnded, match=r"exit code 1\).*Cannot go on\.") as caught:
+        await subject.backend.start(spec, soon(), unheard)
+    assert time.monotonic() - began < 10
+    assert TOKEN not in str(caught.value) + caught.value.detail
+    assert await absent(subject, spec.ref)
+
+
+async def test_a_silent_server_is_given_up_at_the_deadline(subject: Subject) -> None:
+    spec = make_spec(subject, image=subject.image(Behaviour.IS_SILENT))
+    with pytest.raises(DeadlineExceeded, match="waiting for the server to answer"):
+        await subject.backend.start(spec, soon(2), unheard)
+    assert await absent(subject, spec.ref)
+
+
+async def test_an_image_that_cannot_be_had_is_named(subject: Subject) -> None:
+    spec = make_spec(subject, image="stateroom.invalid/nothing:1")
+    with pytest.raises(ImageUnavailable, match=r"stateroom\.invalid/nothing:1"):
+        await subject.backend.start(spec, soon(), unheard)
+    assert await absent(subject, spec.ref)
+
+
+async def test_a_stop_ends_a_start(subject: Subject) -> None:
+    spec = make_spec(subject, image=subject.image(Behaviour.IS_SILENT))
+    for pause in (0, 0.05, 1.0):
+        start = asyncio.ensure_future(subject.backend.start(spec, soon(), unheard))
+        await asyncio.sleep(pause)
+        await subject.backend.stop(spec.ref, soon())
+        with pytest.raises(ServerEnded, match="stopped while it was starting"):
+            await asyncio.wait_for(start, 5)
+        assert await absent(subject, spec.ref)
+
+
+async def test_a_cancelled_start_leaves_nothing(subject: Subject) -> None:
+    spec = make_spec(subject, image=subject.image(Behaviour.IS_SILENT))
+    for pause in (0.05, 1.0):
+        start = asyncio.ensure_future(subject.backend.start(spec, soon(), unheard))
+        await asyncio.sleep(pause)
+        start.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await start
+        assert await absent(subject, spec.ref)
+
+
+async def test_a_server_is_started_once_at_a_time(subject: Subject) -> None:
+    spec = make_spec(subject)
+    first = asyncio.ensure_future(subject.backend.start(spec, soon(), unheard))
+    await asyncio.sleep(0)
+    with pytest.raises(EngineRefused, match="being started already"):
+        await subject.backend.start(spec, soon(), unheard)
+    await first
+    assert (await subject.backend.state(spec.ref)).life is Life.RUNNING
+
+
+async def test_many_start_side_by_side(subject: Subject) -> None:
+    specs = [make_spec(subject, user="ada", server=name) for name in ("", "a", "b")]
+    specs += [make_spec(subject, user="bob"), make_spec(subject, user="BOB")]
+    addresses = await asyncio.gather(*(subject.backend.start(spec, soon(), unheard) for spec in specs))
+    assert len(set(addresses)) == len(specs)
+    assert len(await subject.backend.list()) == len(specs)
+
+
+async def test_the_home_of_an_earlier_user_of_the_name_is_not_mounted(subject: Subject) -> None:
+    spec = make_spec(subject)
+    await subject.backend.start(spec, soon(), unheard)
+    await subject.backend.stop(spec.ref, soon())
+    later = make_spec(subject, home=HomeRef(subject.hub, "ada", 2))
+    with pytest.raises(HomeRefused, match="belongs to"):
+        await subject.backend.start(later, soon(), unheard)
+    assert await absent(subject, spec.ref)
+
+
+async def test_a_home_is_removed_by_its_owner_alone_and_twice_without_harm(subject: Subject) -> None:
+    spec = make_spec(subject)
+    await subject.backend.start(spec, soon(), unheard)
+    await subject.backend.stop(spec.ref, soon())
+    with pytest.raises(HomeRefused):
+        await subject.backend.remove_home(HomeRef(subject.hub, "ada", 2))
+    await subject.backend.remove_home(spec.home)
+    await subject.backend.remove_home(spec.home)
+    later = make_spec(subject, home=HomeRef(subject.hub, "ada", 2))
+    await subject.backend.start(later, soon(), unheard)
+
+
+async def test_the_last_lines_of_a_log_can_be_read(subject: Subject) -> None:
+    spec = make_spec(subject)
+    assert await subject.backend.logs(spec.ref, 5) == ""
+    await subject.backend.start(spec, soon(), unheard)
+    assert f"Serving {spec.base_url}" in await subject.backend.logs(spec.ref, 5)
