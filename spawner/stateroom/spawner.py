@@ -27,6 +27,7 @@ from jupyterhub import orm
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from tornado import web
+from tornado.log import app_log
 from traitlets import Enum, Integer, Unicode, default
 
 from stateroom.backends.base import Backend, Life
@@ -44,7 +45,7 @@ from stateroom.progress import Phase, Progress, ProgressLog
 from stateroom.spec import PORT, ServerSpec, build_spec
 
 _STOP_SECONDS = 60
-_UNAVAILABLE_PAUSE = 1.0
+_RETRY_PAUSE = 1.0
 
 # What this request typed or was linked with. Each request of the hub runs in a task of its own,
 # so that two tabs, or two servers of one user, never see each other's.
@@ -76,6 +77,9 @@ class StateroomSpawner(Spawner):
         self._starting = False
         self._progress = ProgressLog()
         self._watch: asyncio.Task[None] | None = None
+        for log in (self.log, app_log):  # the hub writes to both
+            if _without_expected_tracebacks not in log.filters:
+                log.addFilter(_without_expected_tracebacks)
 
     @default("env_keep")
     def _no_variables_of_the_hub(self) -> list[str]:
@@ -123,8 +127,6 @@ class StateroomSpawner(Spawner):
     def options_from_query(self, query_data: Mapping[str, list[str]]) -> dict[str, Any]:
         """Fill in the form from a link. Returning would start the server, so this always raises."""
         _typed.set(FormState(values=values_from_query(query_data), errors={}, notices=(), admin_notices=()))
-        if _no_prefill_traceback not in self.log.filters:
-            self.log.addFilter(_no_prefill_traceback)
         raise _PrefillOnly
 
     def accept(self, options: dict[str, Any]) -> None:
@@ -165,7 +167,7 @@ class StateroomSpawner(Spawner):
         spec = self._spec()
         deadline = Deadline.after(self._catalog_file().current().start.timeout, "waiting for the server to answer")
         self._starting = True
-        token = orm.APIToken.find(self.db, self.api_token)
+        token = orm.APIToken.find(self.user.db, self.api_token)
         self._token_id = token.id if token else None
         # Before the first call to the engine, so that a hub killed from here on knows what it began.
         self._save()
@@ -194,7 +196,7 @@ class StateroomSpawner(Spawner):
             return 0
         try:
             state = await self._backend().state(self._ref())
-        except BackendUnavailable as error:
+        except BackendError as error:
             # Says nothing about the server; the hub would forget it.
             self.log.warning("Cannot look at %s: %s %s", self._log_name, error, error.detail)
             return None
@@ -212,10 +214,10 @@ class StateroomSpawner(Spawner):
         while True:
             try:
                 state = await self._backend().state(self._ref())
-            except BackendUnavailable:
-                await asyncio.sleep(_UNAVAILABLE_PAUSE)
+            except BackendError:
+                await asyncio.sleep(_RETRY_PAUSE)
             else:
-                return state.address or str(self.server.url)
+                return f"{state.address}{self.server.base_url}" if state.address else str(self.server.url)
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """The hub's progress events; the hub itself adds the last one."""
@@ -250,7 +252,7 @@ class StateroomSpawner(Spawner):
     # Saved state
 
     def get_state(self) -> dict[str, Any]:
-        """Without the token: the base class of JupyterHub 5 would store it."""
+        """What outlives this object: never the token itself."""
         state = {"accepted": self._accepted, "token_id": self._token_id, "farewell": self._farewell}
         return {key: value for key, value in state.items() if value}
 
@@ -268,12 +270,12 @@ class StateroomSpawner(Spawner):
 
     def _save(self) -> None:
         self.orm_spawner.state = self.get_state()
-        self.db.commit()
+        self.user.db.commit()
 
     def _revoke_token(self) -> None:
-        token = self.db.get(orm.APIToken, self._token_id) if self._token_id is not None else None
+        token = self.user.db.get(orm.APIToken, self._token_id) if self._token_id is not None else None
         if token is not None:
-            self.db.delete(token)
+            self.user.db.delete(token)
         self._token_id = None
         self._save()
 
@@ -321,29 +323,35 @@ def _shared_backend(kind: str, hub_id: str, path: str) -> Backend:
     return DockerBackend(hub_id, servers_network(catalog, hub_id), catalog.home.docker)
 
 
-class _PrefillOnly(Exception):  # noqa: N818 - no error: the way to tell the hub not to start
+class _PrefillOnly(Exception):
     """A link filled in the form. The empty message keeps the hub from showing one."""
 
     jupyterhub_message = ""
 
 
-def _no_prefill_traceback(record: logging.LogRecord) -> bool:
-    return not (record.exc_info and isinstance(record.exc_info[1], _PrefillOnly))
-
-
 def _refusal(refused: ChoiceRefused) -> web.HTTPError:
     """A choice was refused: a 400 that does not count as a failure of the hub (JupyterHub 6)."""
-    return _hub_error(400, str(refused), reason="choice")
+    return _hub_error(400, str(refused))
 
 
 def _failure(error: StateroomError) -> web.HTTPError:
-    return _hub_error(503 if isinstance(error, BackendUnavailable) else 500, str(error), reason="backend")
+    return _hub_error(503 if isinstance(error, BackendUnavailable) else 500, str(error))
 
 
-def _hub_error(status: int, message: str, *, reason: str) -> web.HTTPError:
-    refused = _SpawnException is not None and status < 500  # noqa: PLR2004 - the class of HTTP codes
-    error: Any = _SpawnException(message, reason=reason, status_code=status) if refused else None
-    error = error or web.HTTPError(status, message)
+def _hub_error(status: int, message: str) -> web.HTTPError:
+    error: Any = web.HTTPError(status, message)
+    if _SpawnException is not None and status < 500:  # noqa: PLR2004 - the class of HTTP codes
+        error = _SpawnException(message, reason="choice", status_code=status)
     # What the hub shows; its own rendering would add the class and the log's text.
     error.jupyterhub_message = message
+    error.is_expected = True
     return error
+
+
+def _without_expected_tracebacks(record: logging.LogRecord) -> bool:
+    """The hub logs all that is raised in a start with its traceback; ours say all in their sentence."""
+    error = record.exc_info[1] if record.exc_info else None
+    if getattr(error, "is_expected", False):
+        record.msg = f"{record.getMessage()}: {error}"
+        record.args, record.exc_info, record.exc_text = (), None, None
+    return not isinstance(error, _PrefillOnly)

@@ -14,6 +14,7 @@ from uuid import uuid4
 import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
+
 from stateroom.backends.base import Backend
 from stateroom.backends.docker import DockerBackend
 from stateroom.backends.docker.engine import connect, ensure_network
@@ -129,7 +130,12 @@ def stub_image(client: docker.APIClient, behaviour: Behaviour) -> str:
     """The test server as an image, built once on an engine."""
     script = (Path(__file__).parent / "stub.py").read_text()
     tag = f"stateroom.test/{behaviour.value.replace(' ', '-')}:1"
-    return build_image(client, tag, f'FROM {BASE_IMAGE}\nCOPY stub.py /stub.py\nCMD ["python3", "/stub.py", "{behaviour.value}"]\n', script)
+    return build_image(
+        client,
+        tag,
+        f'FROM {BASE_IMAGE}\nCOPY stub.py /stub.py\nCMD ["python3", "/stub.py", "{behaviour.value}"]\n',
+        script,
+    )
 
 
 def build_image(client: docker.APIClient, tag: str, dockerfile: str, script: str) -> str:

@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
+from tornado.httpclient import AsyncHTTPClient
+
 from contract.engines import TOKEN, Subject, docker_subject, make_spec, memory_subject
 from stateroom.backends.base import Life
 from stateroom.backends.memory import Behaviour
@@ -20,7 +22,6 @@ from stateroom.errors import (
 )
 from stateroom.names import HomeRef, ServerRef
 from stateroom.progress import Progress
-from tornado.httpclient import AsyncHTTPClient
 
 SUBJECTS = {"memory": memory_subject, "docker": docker_subject}
 

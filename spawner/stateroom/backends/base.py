@@ -65,11 +65,17 @@ class Backend(Protocol):
         ...
 
     async def state(self, ref: ServerRef) -> ServerState:
-        """What is known of the server now. Raises BackendUnavailable."""
+        """What is known of the server now.
+
+        Raises BackendUnavailable or EngineRefused; neither says anything about the server.
+        """
         ...
 
     async def ended(self, ref: ServerRef) -> ServerState:
-        """Wait until the server no longer runs; return at once if it does not. Cancel to give up."""
+        """Wait until the server no longer runs; return at once if it does not.
+
+        Outlasts an engine that is away. Cancel to give up.
+        """
         ...
 
     async def stop(self, ref: ServerRef, deadline: Deadline) -> None:

@@ -31,7 +31,7 @@ from stateroom.spec import PORT, ServerSpec
 _LAST_WORDS = 20  # lines of a dead server's log that are looked at
 _MOST_SHOWN = 400  # letters of them that are shown
 _GRACE = 10  # seconds between asking a server to end and killing it
-_UNAVAILABLE_PAUSE = 1.0
+_RETRY_PAUSE = 1.0
 
 
 class DockerBackend:
@@ -219,8 +219,8 @@ class DockerBackend:
         while True:
             try:
                 return await self.state(ref)
-            except BackendUnavailable:
-                await asyncio.sleep(_UNAVAILABLE_PAUSE)
+            except BackendError:
+                await asyncio.sleep(_RETRY_PAUSE)
 
     def _state_of(self, ref: ServerRef, found: dict[str, Any] | None) -> ServerState:
         if found is None or not _is(ref, found):

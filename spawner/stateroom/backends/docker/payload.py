@@ -21,7 +21,7 @@ from stateroom.errors import ImageUnfit
 from stateroom.names import HomeRef
 from stateroom.spec import ServerSpec
 
-_PRIVATE = "opt/stateroom"
+_PRIVATE = "var/lib/stateroom"
 _LAUNCHER = f"/{_PRIVATE}/launch"
 _LAUNCH = f"""#!/bin/sh
 . /{_PRIVATE}/secrets

@@ -1,0 +1,226 @@
+"""What only Docker can show: the container's configuration, limits read back from inside, files and owners."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from contract.engines import BASE_IMAGE, TOKEN, DockerSubject, build_image, docker_subject, make_spec
+from stateroom.backends.base import Life
+from stateroom.backends.docker import DockerBackend
+from stateroom.backends.docker.payload import PROCESS_LIMIT
+from stateroom.backends.memory import Behaviour
+from stateroom.catalog import DockerHome
+from stateroom.deadline import Deadline
+from stateroom.errors import ImageUnfit, NameTaken
+from stateroom.names import HUB, USER
+from stateroom.progress import Progress
+from stateroom.spec import ServerSpec
+
+GIB = 1024**3
+STUB = (Path(__file__).parents[1] / "contract" / "stub.py").read_text()
+
+
+@pytest.fixture
+async def subject() -> AsyncIterator[DockerSubject]:
+    async with docker_subject() as subject:
+        yield subject
+
+
+def unheard(_: Progress) -> None:
+    pass
+
+
+async def started(subject: DockerSubject, **changes: object) -> ServerSpec:
+    spec = make_spec(subject, **changes)
+    await subject.backend.start(spec, Deadline.after(30, "waiting"), unheard)
+    return spec
+
+
+def run(subject: DockerSubject, spec: ServerSpec, *command: str, user: str = "") -> str:
+    """The output of a command inside the server, as its own user unless another is named."""
+    task = subject.client.exec_create(spec.ref.name, list(command), user=user)["Id"]
+    output = subject.client.exec_start(task).decode()
+    assert subject.client.exec_inspect(task)["ExitCode"] == 0, output
+    return output.strip()
+
+
+def cgroup(subject: DockerSubject, spec: ServerSpec) -> tuple[str, float, str]:
+    """Memory in bytes, CPUs and processes, as the kernel enforces them; cgroup v1 or v2."""
+    script = """
+        cd /sys/fs/cgroup
+        if [ -f memory.max ]; then cat memory.max; cat cpu.max; cat pids.max
+        else
+            cat memory/memory.limit_in_bytes
+            echo $(cat cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us)
+            cat pids/pids.max
+        fi
+    """
+    memory, cpu, processes = run(subject, spec, "sh", "-c", script).splitlines()
+    quota, period = map(int, cpu.split())
+    return memory, quota / period, processes
+
+
+async def test_limits_hold_inside_the_server(subject: DockerSubject) -> None:
+    spec = await started(subject, cpu=1500, memory=3 * GIB)
+    assert cgroup(subject, spec) == (str(3 * GIB), 1.5, str(PROCESS_LIMIT))
+
+
+async def test_more_cpus_than_the_machine_has_do_not_stop_a_start(subject: DockerSubject) -> None:
+    spec = await started(subject, cpu=64_000)
+    assert cgroup(subject, spec)[1] == 64
+
+
+async def test_a_server_is_hardened_and_marked(subject: DockerSubject) -> None:
+    spec = await started(subject)
+    found = subject.client.inspect_container(spec.ref.name)
+    host = found["HostConfig"]
+    assert host["CapDrop"] == ["ALL"]
+    assert not host["CapAdd"]
+    assert not host["Privileged"]
+    assert host["SecurityOpt"] == ["no-new-privileges"]
+    assert host["Memory"] == host["MemorySwap"] == spec.memory
+    assert host["PidsLimit"] == PROCESS_LIMIT
+    assert host["Init"] is True
+    assert found["Config"]["User"] == "1000:100"
+    assert found["Config"]["Labels"].items() >= spec.ref.labels.items()
+    assert not host["PortBindings"]
+    status = run(subject, spec, "cat", "/proc/self/status")
+    assert "CapEff:\t0000000000000000" in status
+    assert "NoNewPrivs:\t1" in status
+    assert "Seccomp:\t2" in status
+
+
+async def test_the_token_is_a_file_that_only_the_server_can_read(subject: DockerSubject) -> None:
+    spec = await started(subject)
+    assert TOKEN not in json.dumps(subject.client.inspect_container(spec.ref.name))
+    assert run(subject, spec, "stat", "-c", "%a %u %g", "/var/lib/stateroom/secrets") == "400 1000 100"
+    assert TOKEN in run(subject, spec, "cat", "/var/lib/stateroom/secrets")
+    assert "/var/lib/stateroom" not in run(subject, spec, "cat", "/proc/mounts")
+    # The server itself has it, and its home has not.
+    server = run(
+        subject,
+        spec,
+        "sh",
+        "-c",
+        "ls -d /proc/[0-9]*/exe | while read f; do readlink $f | grep -q python && echo $f; done",
+    )
+    environment = run(subject, spec, "sh", "-c", f"tr '\\0' '\\n' < {Path(server).parent}/environ")
+    assert f"JUPYTERHUB_API_TOKEN={TOKEN}" in environment
+    assert run(subject, spec, "sh", "-c", f"grep -rl {TOKEN} /home /tmp || true") == ""
+
+
+async def test_values_of_secrets_are_not_read_as_shell(subject: DockerSubject) -> None:
+    hostile = "a'b\"c $(touch /tmp/owned) `id` \\ é"
+    spec = await started(subject, secrets={"JUPYTERHUB_API_TOKEN": hostile})
+    script = '. /var/lib/stateroom/secrets; printf %s "$JUPYTERHUB_API_TOKEN"; test ! -e /tmp/owned'
+    assert run(subject, spec, "sh", "-c", script) == hostile
+
+
+async def test_files_in_the_home_outlive_the_container(subject: DockerSubject) -> None:
+    spec = await started(subject)
+    run(subject, spec, "sh", "-c", "echo kept > ~/notebooks/file && chmod 700 ~/notebooks")
+    await subject.backend.stop(spec.ref, Deadline.after(30, "stopping"))
+    await started(subject)
+    assert run(subject, spec, "cat", "/home/jovyan/notebooks/file") == "kept"
+    assert run(subject, spec, "stat", "-c", "%a %u %g", "/home/jovyan/notebooks") == "700 1000 100"
+
+
+async def test_a_home_is_writable_where_the_image_has_no_such_folder(subject: DockerSubject) -> None:
+    spec = await started(subject, mount="work/mine")
+    run(subject, spec, "touch", "/home/jovyan/work/mine/file")
+    assert run(subject, spec, "stat", "-c", "%u %g", "/home/jovyan/work/mine") == "1000 100"
+
+
+async def test_a_host_folder_serves_as_home(tmp_path: Path) -> None:
+    async with docker_subject(DockerHome(path=str(tmp_path))) as subject:
+        spec = await started(subject)
+        run(subject, spec, "sh", "-c", "echo kept > ~/notebooks/file")
+        assert (tmp_path / spec.home.name / "file").read_text() == "kept\n"
+
+
+async def test_a_container_of_somebody_else_is_left_alone(subject: DockerSubject) -> None:
+    spec = make_spec(subject)
+    labels = dict(spec.ref.labels) | {HUB: subject.hub, USER: "somebody-else"}
+    subject.client.create_container_from_config(
+        {"Image": BASE_IMAGE, "Labels": labels, "Entrypoint": ["sleep", "60"], "Cmd": []}, spec.ref.name
+    )
+    with pytest.raises(NameTaken, match="not of this hub"):
+        await subject.backend.start(spec, Deadline.after(30, "waiting"), unheard)
+    await subject.backend.stop(spec.ref, Deadline.after(30, "stopping"))
+    assert subject.client.inspect_container(spec.ref.name)["Config"]["Labels"][USER] == "somebody-else"
+    assert (await subject.backend.state(spec.ref)).life is Life.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("instructions", "sentence"),
+    [
+        ("USER root", "runs as root"),
+        ("USER 0:0", "runs as root"),
+        ("ENTRYPOINT []\nCMD []", "has no command"),
+        ("USER 4711\nENV HOME=/", "no home directory"),
+    ],
+)
+async def test_an_image_that_cannot_serve_is_refused(subject: DockerSubject, instructions: str, sentence: str) -> None:
+    tag = build_image(
+        subject.client, "stateroom.test/unfit:1", f"FROM {subject.image(Behaviour.ANSWERS)}\n{instructions}\n", ""
+    )
+    with pytest.raises(ImageUnfit, match=sentence):
+        await started(subject, image=tag)
+    assert await subject.backend.list() == []
+
+
+async def test_a_user_given_by_name_is_found_in_the_image(subject: DockerSubject) -> None:
+    tag = build_image(
+        subject.client,
+        "stateroom.test/named:1",
+        f"FROM {subject.image(Behaviour.ANSWERS)}\nUSER jovyan\nENV HOME=\n",
+        "",
+    )
+    spec = await started(subject, image=tag)
+    assert run(subject, spec, "id", "-u") == "1000"
+    run(subject, spec, "touch", "/home/jovyan/notebooks/file")
+
+
+async def test_servers_are_found_again_by_a_hub_that_restarts(subject: DockerSubject) -> None:
+    spec = await started(subject)
+    before = await subject.backend.state(spec.ref)
+    again = DockerBackend(subject.hub, subject.network, DockerHome())
+    try:
+        assert await again.state(spec.ref) == before
+        assert [server.ref for server in await again.list()] == [spec.ref]
+    finally:
+        await again.close()
+
+
+async def test_servers_of_other_hubs_are_not_seen(subject: DockerSubject) -> None:
+    spec = await started(subject)
+    async with docker_subject() as other:
+        assert await other.backend.list() == []
+        stranger = make_spec(other, user="ada")
+        assert stranger.ref.name != spec.ref.name
+        await other.backend.stop(spec.ref.__class__(other.hub, "ada"), Deadline.after(30, "stopping"))
+    assert (await subject.backend.state(spec.ref)).life is Life.RUNNING
+
+
+async def test_servers_do_not_reach_each_other(subject: DockerSubject) -> None:
+    first, second = await started(subject), await started(subject, user="bob")
+    address = (await subject.backend.state(second.ref)).address
+    script = f"import urllib.request as r; r.urlopen('{address}/', timeout=3)"
+    task = subject.client.exec_create(first.ref.name, ["python3", "-c", script])["Id"]
+    output = subject.client.exec_start(task).decode()
+    assert subject.client.exec_inspect(task)["ExitCode"] != 0
+    assert "timed out" in output or "refused" in output
+
+
+async def test_running_out_of_memory_is_told(subject: DockerSubject) -> None:
+    hog = "import time; open('/tmp/x','w'); b = bytearray(10**9); time.sleep(60)"
+    tag = build_image(
+        subject.client, "stateroom.test/hog:1", f'FROM {BASE_IMAGE}\nCMD ["python3", "-c", "{hog}"]\n', ""
+    )
+    spec = make_spec(subject, image=tag)
+    with pytest.raises(Exception, match=r"exit code 137\)\. It ran out of memory"):
+        await subject.backend.start(spec, Deadline.after(30, "waiting"), unheard)

@@ -1,0 +1,117 @@
+"""The Docker payload against golden files, and the rules that they could hide.
+
+`STATEROOM_UPDATE_GOLDEN=1` writes the files anew; read the difference before committing it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from stateroom.backends.docker.payload import (
+    ImageFacts,
+    container_payload,
+    facts_from_image,
+    files_archive,
+)
+from stateroom.catalog import DockerHome
+from stateroom.choice import choose
+from stateroom.errors import ImageUnfit
+from stateroom.loading import load_catalog
+from stateroom.names import ServerRef
+from stateroom.policy import allowance_from_catalog
+from stateroom.spec import ServerSpec, build_spec
+
+CASES = Path(__file__).parents[1] / "data" / "payload"
+SHIPPED = Path(__file__).parents[2] / "config" / "catalog.yaml"
+TOKEN = "token-that-nobody-may-see"
+IMAGE = ImageFacts(1000, 100, "/home/jovyan", ("tini", "--", "start-notebook.py"))
+PASSWD = "root:x:0:0:root:/root:/bin/sh\njovyan:x:1000:100::/home/jovyan:/bin/bash\nbroken\n"
+
+
+def spec_for(options: dict[str, object], user: str = "ada", server: str = "") -> ServerSpec:
+    catalog = load_catalog(SHIPPED)
+    return build_spec(
+        catalog,
+        choose(options, allowance_from_catalog(catalog)),
+        ref=ServerRef("hub-1", user, server),
+        user_id=7,
+        base_url=f"/user/{user}/",
+        variables={"JUPYTERHUB_API_TOKEN": TOKEN, "JPY_API_TOKEN": TOKEN, "JUPYTERHUB_USER": user},
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "spec", "homes"),
+    [
+        ("default", spec_for({}), DockerHome()),
+        ("custom", spec_for({"cpu": 1.5, "memory": "3 GiB"}, server="deep-dive"), DockerHome()),
+        ("host-folder", spec_for({"size": "small"}, user="Zoë <z@example.org>"), DockerHome(path="/srv/homes/")),
+    ],
+)
+def test_the_payload_is_as_reviewed(case: str, spec: ServerSpec, homes: DockerHome) -> None:
+    payload = container_payload(spec, IMAGE, "stateroom-net", homes)
+    file = CASES / f"{case}.json"
+    if os.environ.get("STATEROOM_UPDATE_GOLDEN"):
+        file.write_text(json.dumps(payload, indent=2, ensure_ascii=False) + "\n")
+    assert payload == json.loads(file.read_text())
+
+
+def test_secrets_are_in_no_configuration_and_no_representation() -> None:
+    spec = spec_for({})
+    assert TOKEN not in json.dumps(container_payload(spec, IMAGE, "net", DockerHome()))
+    assert TOKEN not in repr(spec)
+
+
+def test_the_archive_holds_launcher_and_secrets_and_on_demand_the_home() -> None:
+    def entries(*, claim_home: bool) -> dict[str, tuple[int, int, int]]:
+        data = files_archive(spec_for({}), IMAGE, claim_home=claim_home)
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            return {entry.name: (entry.uid, entry.gid, entry.mode) for entry in archive.getmembers()}
+
+    private = {
+        "var/lib/stateroom": (0, 0, 0o755),
+        "var/lib/stateroom/launch": (0, 0, 0o444),
+        "var/lib/stateroom/secrets": (1000, 100, 0o400),
+    }
+    assert entries(claim_home=False) == private
+    assert entries(claim_home=True) == private | {"home/jovyan/notebooks": (1000, 100, 0o755)}
+
+
+@pytest.mark.parametrize(
+    ("config", "facts"),
+    [
+        ({"User": "1000", "Env": ["HOME=/home/x"], "Cmd": ["a"]}, ImageFacts(1000, 100, "/home/x", ("a",))),
+        ({"User": "jovyan", "Entrypoint": ["e"], "Cmd": ["c"]}, ImageFacts(1000, 100, "/home/jovyan", ("e", "c"))),
+        ({"User": "1000:5", "Cmd": ["a"]}, ImageFacts(1000, 5, "/home/jovyan", ("a",))),
+        ({"User": "4711", "Env": ["HOME=/data/"], "Cmd": ["a"]}, ImageFacts(4711, 4711, "/data", ("a",))),
+    ],
+)
+def test_user_home_and_command_are_read_from_the_image(config: dict[str, object], facts: ImageFacts) -> None:
+    assert facts_from_image("x:1", {"Config": config}, PASSWD) == facts
+
+
+@pytest.mark.parametrize(
+    ("config", "sentence"),
+    [
+        ({"Cmd": ["a"]}, "runs as root"),
+        ({"User": "0", "Cmd": ["a"]}, "runs as root"),
+        ({"User": "root:100", "Cmd": ["a"]}, "runs as root"),
+        ({"User": "nobody-knows", "Cmd": ["a"]}, 'has no user "nobody-knows"'),
+        ({"User": "1000", "Cmd": None}, "has no command"),
+        ({"User": "4711", "Cmd": ["a"]}, "has no home directory"),
+    ],
+)
+def test_an_image_that_cannot_serve_is_refused_with_what_to_do(config: dict[str, object], sentence: str) -> None:
+    with pytest.raises(ImageUnfit, match=sentence):
+        facts_from_image("x:1", {"Config": config}, PASSWD)
+
+
+def test_an_image_without_passwd_and_user_counts_as_root() -> None:
+    with pytest.raises(ImageUnfit, match='has no user "root"'):
+        facts_from_image("x:1", {"Config": {"Cmd": ["a"]}}, "")
