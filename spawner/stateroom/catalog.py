@@ -10,16 +10,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from stateroom.quantity import MiB, format_cpu, format_memory, parse_cpu, parse_memory, quoted
-
-Cpu = Annotated[int, BeforeValidator(parse_cpu)]
-Memory = Annotated[int, BeforeValidator(parse_memory)]
 
 CUSTOM = "custom"  # the size's id in a choice that names CPU and memory itself
 
@@ -27,10 +24,6 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|sec|min|h)")
 _SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-# Below this no notebook server starts, and Docker itself refuses less than 6 MiB.
-LEAST_MEMORY = 64 * MiB
-LEAST_CPU = 10
 
 
 def parse_id(value: object) -> str:
@@ -48,6 +41,19 @@ def parse_duration(value: object) -> float:
     return float(match[1]) * _SECONDS[match[2]]
 
 
+def _at_least(least: int, spelled: Callable[[int], str]) -> AfterValidator:
+    def check(value: int) -> int:
+        if value < least:
+            raise ValueError(f"{spelled(value)} is too little; write at least {spelled(least)}")
+        return value
+
+    return AfterValidator(check)
+
+
+# The least that the engines take (CPU), and that anything starts in (memory).
+Cpu = Annotated[int, BeforeValidator(parse_cpu), _at_least(10, format_cpu)]
+Memory = Annotated[int, BeforeValidator(parse_memory), _at_least(64 * MiB, format_memory)]
+MemoryStep = Annotated[int, BeforeValidator(parse_memory), _at_least(MiB, format_memory)]
 Id = Annotated[str, BeforeValidator(parse_id)]
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 
@@ -86,8 +92,8 @@ class Size(Model):
     id: Id = Field(description=f"Short name, unique among the sizes, not {CUSTOM!r}.")
     title: str = Field("", description="What users see; the id if left out.", max_length=200)
     description: str = Field("", description="One sentence for the form.", max_length=2000)
-    cpu: Cpu = Field(description="Cores, such as 0.5 or 500m.", ge=LEAST_CPU)
-    memory: Memory = Field(description="Memory with its unit, such as 2 GiB.", ge=LEAST_MEMORY)
+    cpu: Cpu = Field(description="Cores, such as 0.5 or 500m.")
+    memory: Memory = Field(description="Memory with its unit, such as 2 GiB.")
     default: bool = Field(False, description="Whether this is the size of a start without a choice.")
 
     @property
@@ -106,9 +112,9 @@ class Size(Model):
 class CpuRange(Model):
     """The CPU that users may choose."""
 
-    min: Cpu = Field(description="The least.", ge=LEAST_CPU)
+    min: Cpu = Field(description="The least.")
     max: Cpu = Field(description="The most.")
-    step: Cpu = Field(description="Only min plus whole steps are offered.", ge=LEAST_CPU)
+    step: Cpu = Field(description="Only min plus whole steps are offered.")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> CpuRange:
@@ -119,9 +125,9 @@ class CpuRange(Model):
 class MemoryRange(Model):
     """The memory that users may choose."""
 
-    min: Memory = Field(description="The least.", ge=LEAST_MEMORY)
+    min: Memory = Field(description="The least.")
     max: Memory = Field(description="The most.")
-    step: Memory = Field(description="Only min plus whole steps are offered.", ge=MiB)
+    step: MemoryStep = Field(description="Only min plus whole steps are offered.")
 
     @model_validator(mode="after")
     def _makes_sense(self) -> MemoryRange:
@@ -249,7 +255,7 @@ def _check_entries(entries: Sequence[_Entry]) -> None:
         raise ValueError(f"exactly one entry is the default, found {found}; write default: true at one")
 
 
-def _check_range(least: int, most: int, step: int, spelled: Any) -> None:
+def _check_range(least: int, most: int, step: int, spelled: Callable[[int], str]) -> None:
     if most < least:
         raise ValueError(f"max ({spelled(most)}) is below min ({spelled(least)})")
     if (most - least) % step:

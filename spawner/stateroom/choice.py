@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, TypeVar
 
 from stateroom.catalog import CUSTOM, CpuRange, Custom, Image, MemoryRange, Size
@@ -16,6 +17,7 @@ from stateroom.policy import Allowance
 from stateroom.quantity import format_cpu, format_memory, format_memory_exactly, parse_cpu, parse_memory, quoted
 
 KEYS = ("image", "size", "cpu", "memory")
+_MOST_UNKNOWN = 5  # keys that a refusal names; whoever sent more knows what is wrong
 _RESOURCES = {"size", "cpu", "memory"}  # one without the others means something else
 PROFILE = "profile"  # written for the hub's admin page, ignored on input
 
@@ -84,10 +86,10 @@ def recall(options: Mapping[str, Any], allowance: Allowance) -> Recalled:
 
 
 def _unknown_keys(options: Mapping[str, Any]) -> dict[str, str]:
+    unknown = (key for key in options if key not in KEYS and key != PROFILE)
     return {
         key: f"There is no option {quoted(key)}. The options are {_listed(KEYS)}."
-        for key in options
-        if key not in KEYS and key != PROFILE
+        for key in islice(unknown, _MOST_UNKNOWN)
     }
 
 
@@ -142,7 +144,7 @@ class _Amount:
 
 
 _CPU = _Amount("cpu", parse_cpu, format_cpu, " CPU")
-_MEMORY = _Amount("memory", parse_memory, format_memory, " of memory")
+_MEMORY = _Amount("memory", parse_memory, format_memory_exactly, " of memory")
 
 
 def _in_range(asked: Any, amount: _Amount, offered: CpuRange | MemoryRange) -> int:

@@ -122,22 +122,28 @@ class _Document:
         self.problems: list[str] = []
 
     def read(self, text: str) -> Any:
-        loader = yaml.SafeLoader(text)
         try:
-            node = loader.get_single_node()
-            if node is None:
-                self.problems.append(f"{self._name}:1:1: is empty; it needs version, images and sizes")
-                return None
-            return self._value(loader, node, ())
+            loader = yaml.SafeLoader(text)
+            try:
+                return self._root(loader)
+            finally:
+                loader.dispose()
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
             self.problems.append(f"{self._name}{place}: is not YAML: {error.problem or error.context}")
-        except (yaml.YAMLError, RecursionError, _TooLarge) as error:
-            self.problems.append(f"{self._name}: is not a catalog: {str(error) or 'nested too deeply'}")
-        finally:
-            loader.dispose()
+        except yaml.reader.ReaderError as error:
+            self.problems.append(f"{self._name}: is not a catalog: it holds the character #x{error.character:04x}")
+        except (_TooLarge, RecursionError) as error:
+            self.problems.append(f"{self._name}: is not a catalog: {str(error) or 'it is nested too deeply'}")
         return None
+
+    def _root(self, loader: yaml.SafeLoader) -> Any:
+        node = loader.get_single_node()
+        if node is None:
+            self.problems.append(f"{self._name}:1:1: is empty; it needs version, images and sizes")
+            return None
+        return self._value(loader, node, ())
 
     def problem(self, path: Sequence[str | int], sentence: str) -> str:
         """The sentence with its place: that of the value, or of what should have held it."""
@@ -189,10 +195,17 @@ class _Document:
         # Floats as written, so that 0.1 stays one tenth.
         if node.tag == "tag:yaml.org,2002:float":
             return node.value
-        return loader.construct_object(node, deep=True)
+        try:
+            return loader.construct_object(node, deep=True)
+        except (ValueError, LookupError):
+            mark = node.start_mark
+            self.problems.append(
+                f"{self._name}:{mark.line + 1}:{mark.column + 1}: {quoted(node.value)} is not what its form says"
+            )
+            return None
 
 
-class _TooLarge(Exception):  # noqa: N818 - never leaves this module
+class _TooLarge(Exception):
     pass
 
 

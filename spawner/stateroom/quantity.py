@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from fractions import Fraction
 
 MILLI = 1000
 
@@ -26,6 +27,10 @@ _UNITS = {
     "KB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4,
 }  # fmt: skip
 _SPELLED = ((TiB, "TiB"), (GiB, "GiB"), (MiB, "MiB"), (KiB, "KiB"))
+
+# Beyond any machine; an amount above it is a slip of the finger or an attack.
+_MOST_CPU = 10**6 * MILLI
+_MOST_MEMORY = 1024**2 * TiB
 
 # Longer texts than this are no amounts; it also bounds the work on hostile input.
 _LONGEST = 32
@@ -44,9 +49,9 @@ def parse_cpu(value: object) -> int:
         scale = MILLI
         if text.endswith("m"):
             text, scale = text[:-1], 1
-        number = _decimal(text)
-        if number is not None and (number * scale) % 1 == 0:
-            return int(number * scale)
+        number = _number(text) * scale
+        if number.denominator == 1 and 0 <= number <= _MOST_CPU:
+            return int(number)
     raise ValueError(f"{quoted(value)} is not an amount of CPU; write for example 1.5")
 
 
@@ -58,9 +63,9 @@ def parse_memory(value: object) -> int:
     """
     match = _MEMORY.fullmatch(value.strip()) if isinstance(value, str) and len(value) <= _LONGEST else None
     if match:
-        number, unit = _decimal(match[1]), _UNITS.get(match[2].upper())
-        if number is not None and unit is not None:
-            return int(number * unit)
+        amount = _number(match[1]) * _UNITS.get(match[2].upper(), -1)
+        if 0 <= amount <= _MOST_MEMORY:
+            return int(amount)
     raise ValueError(f"{quoted(value)} is not an amount of memory; write for example 2 GiB")
 
 
@@ -106,13 +111,9 @@ def _text(value: object) -> str | None:
     return text if 0 < len(text) <= _LONGEST else None
 
 
-def _decimal(text: str) -> Decimal | None:
-    if not _NUMBER.fullmatch(text):
-        return None
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        return None
+def _number(text: str) -> Fraction:
+    """The number exactly, a negative one for what is none."""
+    return Fraction(text) if _NUMBER.fullmatch(text) else Fraction(-1)
 
 
 def _plain(number: Decimal) -> str:

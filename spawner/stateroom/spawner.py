@@ -339,12 +339,13 @@ def _failure(error: StateroomError) -> web.HTTPError:
 
 
 def _hub_error(status: int, message: str) -> web.HTTPError:
-    error: Any = web.HTTPError(status, message)
+    error: web.HTTPError
     if _SpawnException is not None and status < 500:  # noqa: PLR2004 - the class of HTTP codes
         error = _SpawnException(message, reason="choice", status_code=status)
+    else:
+        error = web.HTTPError(status, message)
     # What the hub shows; its own rendering would add the class and the log's text.
-    error.jupyterhub_message = message
-    error.is_expected = True
+    vars(error).update(jupyterhub_message=message, is_expected=True)
     return error
 
 

@@ -1,0 +1,54 @@
+"""Code run in a person's notebook server, through the hub's proxy, as a browser would."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+from uuid import uuid4
+
+import requests
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import websocket_connect
+
+from harness.hub import PATIENCE, Person
+
+
+class Kernel:
+    """A Python kernel in the person's default server."""
+
+    def __init__(self, person: Person) -> None:
+        self._url = f"{person.hub.url}/user/{person.name}/api/kernels"
+        self._headers = {"Authorization": f"token {person.token}"}
+        answer = requests.post(self._url, headers=self._headers, json={"name": "python3"}, timeout=PATIENCE)
+        assert answer.status_code == 201, answer.text
+        self.id = answer.json()["id"]
+
+    def run(self, code: str) -> str:
+        """What the code prints; raises what goes wrong in it."""
+        return asyncio.run(asyncio.wait_for(self._run(code), PATIENCE))
+
+    async def _run(self, code: str) -> str:
+        url = f"{self._url}/{self.id}/channels".replace("http", "ws", 1)
+        socket = await websocket_connect(HTTPRequest(url, headers=self._headers))
+        try:
+            await socket.write_message(json.dumps(_request(code)))
+            printed = ""
+            while (message := await socket.read_message()) is not None:
+                reply: dict[str, Any] = json.loads(message)
+                kind, content = reply["msg_type"], reply["content"]
+                if kind == "stream":
+                    printed += content["text"]
+                if kind == "error":
+                    raise AssertionError("\n".join(content["traceback"]))
+                if kind == "status" and content["execution_state"] == "idle" and printed:
+                    return printed
+        finally:
+            socket.close()
+        raise AssertionError("the server closed the connection")
+
+
+def _request(code: str) -> dict[str, Any]:
+    header = {"msg_id": uuid4().hex, "msg_type": "execute_request", "username": "", "session": uuid4().hex}
+    content = {"code": code, "silent": False, "store_history": False, "user_expressions": {}, "allow_stdin": False}
+    return {"channel": "shell", "header": header, "parent_header": {}, "metadata": {}, "content": content}

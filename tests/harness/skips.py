@@ -1,0 +1,25 @@
+"""What a tier cannot run without, told once."""
+
+from __future__ import annotations
+
+import docker
+import pytest
+from docker.errors import DockerException, ImageNotFound
+
+from stateroom.images import UNIFIED
+
+
+def skip_without_image() -> None:
+    """Skip where no engine answers or it lacks the unified image; `./test` brings both."""
+    try:
+        engine = docker.from_env()
+    except DockerException as error:
+        pytest.skip(f"no Docker engine answers: {error}")
+    try:
+        engine.images.get(UNIFIED)
+    except ImageNotFound:
+        pytest.skip(f"{UNIFIED} is not on the engine; build it with: stateroom images build")
+    except DockerException as error:
+        pytest.skip(f"no Docker engine answers: {error}")
+    finally:
+        engine.close()

@@ -1,0 +1,39 @@
+"""A catalog in which each kind of offer appears once, for the tests of the core."""
+
+from __future__ import annotations
+
+import pytest
+
+from stateroom.catalog import Catalog
+from stateroom.loading import parse_catalog
+from stateroom.policy import Allowance, allowance_from_catalog
+
+CATALOG = """\
+version: 1
+images:
+  - {id: unified, title: Unified notebook, image: "stateroom/unified:1", default: true}
+  - {id: classic, image: "stateroom/classic:3"}
+sizes:
+  - {id: small, title: Small, cpu: 0.5, memory: 1 GiB}
+  - {id: standard, title: Standard, cpu: 1, memory: 2 GiB, default: true}
+  - {id: huge, title: Huge, cpu: 32, memory: 128 GiB}
+custom:
+  cpu: {min: 0.25, max: 4, step: 0.25}
+  memory: {min: 512 MiB, max: 16 GiB, step: 256 MiB}
+"""
+
+
+@pytest.fixture(scope="session")
+def catalog() -> Catalog:
+    return parse_catalog(CATALOG)
+
+
+@pytest.fixture(scope="session")
+def allowance(catalog: Catalog) -> Allowance:
+    return allowance_from_catalog(catalog)
+
+
+@pytest.fixture(scope="session")
+def sizes_only() -> Allowance:
+    """An allowance without custom values."""
+    return allowance_from_catalog(parse_catalog(CATALOG.partition("custom:")[0]))
