@@ -1,0 +1,2 @@
+# Lab's terminals are login shells, and /etc/profile has just reset the path.
+PATH=/opt/stateroom/bin:$PATH

@@ -1,0 +1,355 @@
+"""The image that ships with Stateroom, and how it is built.
+
+The image carries a hash of the files it was made from, so that one look tells
+whether it is the one that belongs to this version, and a build happens only
+when it is not. Its base comes from a registry where one answers; elsewhere
+mmdebstrap makes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TextIO
+
+import docker
+from docker.errors import APIError, DockerException, ImageNotFound
+from requests.exceptions import RequestException
+
+from stateroom.errors import SetupError
+
+UNIFIED = "stateroom/unified:1"
+SOURCE_LABEL = "io.stateroom.source"
+_STAGE_LABEL = "io.stateroom.stage"  # on the first stage of the Dockerfile alone
+
+_REGISTRY_BASE = "debian:bookworm-slim"
+_OWN_BASE = "stateroom/base:bookworm"
+_RELEASE = "bookworm"
+
+_REGISTRY_PATIENCE = 5  # seconds; a registry that answers does so in one
+_LONGEST_REASON = 200
+_TAIL = 30  # lines in which the cause of a failure is looked for
+
+_STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
+_IMAGE_ID = re.compile(r" ---> ([0-9a-f]{12})")
+_CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
+
+# What the long steps of the Dockerfile are called for the person who waits.
+_TITLES = (
+    ("pip install", "Installing JupyterLab and the libraries"),
+    ("apt-get install", "Installing Debian packages"),
+    ("COPY --from", "Putting the image together"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStep:
+    """Where a build stands: step `number` of `total`, what it does, and the last line it wrote."""
+
+    number: int
+    total: int
+    title: str
+    line: str = ""
+
+
+Report = Callable[[BuildStep], None]
+
+
+def sources() -> Path:
+    """The folder of the unified image's files: inside an installed package, else in the checkout."""
+    package = Path(__file__).parent
+    shipped = package / "shipped" / "images" / "unified"
+    return shipped if shipped.is_dir() else package.parent.parent / "images" / "unified"
+
+
+def build_unified(
+    engine: docker.APIClient,
+    source: Path,
+    reference: str,
+    report: Report,
+    log: Path,
+    *,
+    rebuild: bool = False,
+) -> bool:
+    """Build the image unless the engine has it from these very files; whether it was built.
+
+    `rebuild` builds it from nothing, with a new base. `log` gets all that the
+    build writes. Raises SetupError.
+    """
+    digest = source_hash(source)
+    with _said_in_one_sentence(log):
+        if not rebuild and is_current(engine, reference, digest):
+            return False
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w", encoding="utf-8") as written:
+            predecessors = {_image_id(engine, name) for name in (reference, _REGISTRY_BASE, _OWN_BASE)}
+            base = _base(engine, report, written, renew=rebuild)
+            entries = engine.build(
+                fileobj=io.BytesIO(build_context(source, ca_bundle(os.environ))),
+                custom_context=True,
+                tag=reference,
+                buildargs={"BASE": base},
+                labels={SOURCE_LABEL: digest},
+                nocache=rebuild,
+                rm=True,
+                forcerm=True,
+                decode=True,
+            )
+            used = follow_build(entries, report, written)
+        _remove_superseded(engine, predecessors, used)
+    return True
+
+
+def is_current(engine: docker.APIClient, reference: str, digest: str) -> bool:
+    """Whether the engine has the image, made from files with this hash."""
+    try:
+        image = engine.inspect_image(reference)
+    except ImageNotFound:
+        return False
+    return (image["Config"].get("Labels") or {}).get(SOURCE_LABEL) == digest
+
+
+def source_hash(source: Path) -> str:
+    """One hash over the names and contents of all files below `source`."""
+    total = hashlib.sha256()
+    for path in _files(source):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        total.update(f"{path.relative_to(source).as_posix()}\0{content}\n".encode())
+    return total.hexdigest()
+
+
+def ca_bundle(environment: Mapping[str, str]) -> Path | None:
+    """The certificates that this machine trusts; behind a proxy, the build needs them too."""
+    named = (environment.get("PIP_CERT"), environment.get("SSL_CERT_FILE"), "/etc/ssl/certs/ca-certificates.crt")
+    return next((Path(name) for name in named if name and Path(name).is_file()), None)
+
+
+def build_context(source: Path, bundle: Path | None) -> bytes:
+    """A tar of the image's files, with the CA bundle as `ca.crt` for the build's first stage.
+
+    The modes do not depend on how the files were installed: scripts may be run, the rest may be read.
+    """
+    files = {path.relative_to(source).as_posix(): path.read_bytes() for path in _files(source)}
+    if bundle:
+        files["ca.crt"] = bundle.read_bytes()
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as archive:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            entry.mode = 0o755 if data.startswith(b"#!") else 0o644
+            archive.addfile(entry, io.BytesIO(data))
+    return content.getvalue()
+
+
+def follow_build(entries: Iterable[Mapping[str, Any]], report: Report, log: TextIO) -> frozenset[str]:
+    """Log and report what the engine tells of a build; the short ids of the images it went through.
+
+    Raises SetupError with the step that failed and its last words.
+    """
+    step = BuildStep(0, 1, "Sending the files to Docker")
+    used: set[str] = set()
+    tail: deque[str] = deque(maxlen=_TAIL)
+    report(step)
+    try:
+        for line in _lines(entries):
+            log.write(f"{line}\n")
+            if found := _IMAGE_ID.fullmatch(line):
+                used.add(found[1])
+            elif found := _STEP.fullmatch(line):
+                step = BuildStep(int(found[1]), int(found[2]), _title(found[3], step.title))
+                tail.clear()
+                report(step)
+            elif line.strip():
+                tail.append(line.strip())
+                step = replace(step, line=line.strip())
+                report(step)
+    except _EngineError as error:
+        log.write(f"{error}\n")
+        raise SetupError(_failure(f"{step.title} (step {step.number} of {step.total})", tail, str(error))) from error
+    return frozenset(used)
+
+
+class _EngineError(Exception):
+    """The engine's own word for the end of a build."""
+
+
+def _lines(entries: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    # An entry is any piece of output: several lines, or a part of one.
+    rest = ""
+    for entry in entries:
+        *whole, rest = (rest + str(entry.get("stream", ""))).split("\n")
+        yield from map(_plain, whole)
+        if "error" in entry:
+            yield _plain(rest)
+            raise _EngineError(_plain(str(entry["error"])))
+    yield _plain(rest)
+
+
+def _plain(text: str) -> str:
+    return _CONTROL.sub("", text)
+
+
+def _title(instruction: str, before: str) -> str:
+    # The quick steps between pass under the title of the one before.
+    return next((title for part, title in _TITLES if part in instruction), before)
+
+
+def _failure(work: str, tail: Iterable[str], error: str) -> str:
+    words = [line for line in tail if line]
+    if any("no space left on device" in line.lower() for line in (*words, error)):
+        return "the disk is full; the build needs about 3 GB where Docker keeps its images."
+    marked = [line for line in words if line.startswith(("ERROR:", "E:", "fatal:"))]
+    reason = (marked or words or [error])[-1]
+    return f'{work} failed with "{_shortened(reason, _LONGEST_REASON)}".'
+
+
+def _shortened(text: str, most: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+def _files(source: Path) -> list[Path]:
+    return sorted(
+        path
+        for path in source.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
+    )
+
+
+@contextmanager
+def _said_in_one_sentence(log: Path) -> Iterator[None]:
+    prefix = "The notebook image could not be built: "
+    try:
+        yield
+    except SetupError as error:
+        raise SetupError(f"{prefix}{error} The whole log is in {log}.") from error
+    except (DockerException, RequestException) as error:
+        reason = str(getattr(error, "explanation", None) or error)
+        raise SetupError(f"{prefix}{_failure('Docker', [], reason)}", detail=repr(error)) from error
+    except OSError as error:
+        raise SetupError(f"{prefix}{error.filename or log}: {error.strerror}.") from error
+
+
+def _image_id(engine: docker.APIClient, reference: str) -> str | None:
+    try:
+        return str(engine.inspect_image(reference)["Id"])
+    except ImageNotFound:
+        return None
+
+
+def _remove_superseded(engine: docker.APIClient, predecessors: set[str | None], used: frozenset[str]) -> None:
+    # Each build leaves its predecessor and the first stage without a name, most of a gigabyte
+    # each. This build's own first stage stays: it is what makes the next build quick.
+    unnamed = {image["Id"] for image in engine.images(filters={"dangling": True})}
+    stages = {image["Id"] for image in engine.images(filters={"dangling": True, "label": _STAGE_LABEL})}
+    for image in stages | (unnamed & predecessors):
+        if image.removeprefix("sha256:")[:12] not in used:
+            try:
+                engine.remove_image(image)
+            except APIError:
+                continue  # a server still runs from it, or another image is made of it
+
+
+def _base(engine: docker.APIClient, report: Report, log: TextIO, *, renew: bool) -> str:
+    """The reference of a Debian base image, which is on the engine afterwards."""
+    if not renew:
+        for reference in (_REGISTRY_BASE, _OWN_BASE):
+            if _image_id(engine, reference):
+                return reference
+    report(BuildStep(0, 1, f"Asking the registry for {_REGISTRY_BASE}"))
+    if _pulled(engine, log):
+        return _REGISTRY_BASE
+    report(BuildStep(0, 1, "No registry answers; making a Debian base with mmdebstrap"))
+    _bootstrap(engine, log)
+    return _OWN_BASE
+
+
+def _pulled(engine: docker.APIClient, log: TextIO) -> bool:
+    try:
+        with _patience(engine, _REGISTRY_PATIENCE):
+            engine.inspect_distribution(_REGISTRY_BASE)
+        repository, _, tag = _REGISTRY_BASE.partition(":")
+        entries = engine.pull(repository, tag=tag, stream=True, decode=True)
+        log.writelines(f"{entry.get('error') or entry.get('status', '')}\n" for entry in entries)
+    except (APIError, RequestException) as error:
+        log.write(f"No base image from a registry: {error}\n")
+        return False
+    return _image_id(engine, _REGISTRY_BASE) is not None
+
+
+@contextmanager
+def _patience(engine: docker.APIClient, seconds: int) -> Iterator[None]:
+    before, engine.timeout = engine.timeout, seconds
+    try:
+        yield
+    finally:
+        engine.timeout = before
+
+
+def _bootstrap(engine: docker.APIClient, log: TextIO) -> None:
+    program = shutil.which("mmdebstrap") or _install_mmdebstrap(log)
+    with tempfile.TemporaryDirectory(prefix="stateroom-base-") as folder:
+        archive = Path(folder) / "base.tar"
+        _run([program, "--variant=minbase", "--format=tar", _RELEASE, str(archive), *_mirrors()], log)
+        repository, _, tag = _OWN_BASE.partition(":")
+        answer = engine.import_image_from_file(str(archive), repository=repository, tag=tag)
+    if '"error"' in answer:
+        raise SetupError(_failure("Importing the Debian base", [], answer))
+
+
+def _install_mmdebstrap(log: TextIO) -> str:
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise SetupError(
+            "no registry answers and mmdebstrap is not installed. "
+            f"Run `apt-get install mmdebstrap` as root, or load the image {_REGISTRY_BASE} into Docker."
+        )
+    # One of the machine's sources may fail without being one that matters here.
+    _run(["apt-get", "update"], log, check=False)
+    _run(["apt-get", "install", "--yes", "mmdebstrap", "debian-archive-keyring"], log)
+    return "mmdebstrap"
+
+
+def _mirrors() -> list[str]:
+    """The Debian sources of this machine, as far as a container without certificates can use them.
+
+    None where this machine is no Debian of that release: mmdebstrap then takes Debian's own.
+    """
+    if not shutil.which("apt-get"):
+        return []
+    listed = subprocess.run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME) $(COMPONENT)", "Origin: Debian"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = {line for line in listed.stdout.splitlines() if line.startswith("http://")}
+    usable = sorted(f"deb {line}" for line in found if line.split()[1].split("-")[0] == _RELEASE)
+    return usable if any(line.split()[2] == _RELEASE for line in usable) else []
+
+
+def _run(command: list[str], log: TextIO, *, check: bool = True) -> None:
+    ended = subprocess.run(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+        check=False,
+    )
+    log.write(ended.stdout)
+    if check and ended.returncode:
+        tail = [_plain(line).strip() for line in ended.stdout.splitlines()[-_TAIL:]]
+        raise SetupError(_failure(Path(command[0]).name, tail, f"exit status {ended.returncode}"))

@@ -1,0 +1,273 @@
+"""Building the shipped image, as far as it needs no engine."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import tarfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from docker.errors import APIError, ImageNotFound
+
+from stateroom.errors import SetupError
+from stateroom.images import (
+    SOURCE_LABEL,
+    UNIFIED,
+    BuildStep,
+    build_context,
+    build_unified,
+    ca_bundle,
+    follow_build,
+    is_current,
+    source_hash,
+    sources,
+)
+
+BASE = "debian:bookworm-slim"
+GOOD_BUILD = (
+    {"stream": "Step 1/2 : FROM ${BASE}\n ---> aaaaaaaaaaaa\n"},
+    {"stream": "Step 2/2 : RUN apt-get install --yes git\n"},
+    {"stream": "Get:1 git\n ---> bbbbbbbbbbbb\n"},
+    {"stream": "Successfully built bbbbbbbbbbbb\n"},
+)
+
+
+class FakeEngine:
+    """Holds images by reference or id; a build gives the reference a new one."""
+
+    def __init__(self, entries: tuple[Mapping[str, Any], ...] = GOOD_BUILD, **images: Mapping[str, str]) -> None:
+        self.timeout = 60
+        self.entries = entries
+        self.labels = {reference: dict(labels) for reference, labels in images.items()}
+        self.ids = {reference: f"sha256:{number:064x}" for number, reference in enumerate(images, start=1)}
+        self.built: list[dict[str, Any]] = []
+        self.removed: list[str] = []
+        self.unnamed: dict[str, bool] = {}
+        self.asked_registry = 0
+
+    def inspect_image(self, reference: str) -> dict[str, Any]:
+        if reference not in self.ids:
+            raise ImageNotFound(reference)
+        return {"Id": self.ids[reference], "Config": {"Labels": self.labels[reference] or None}}
+
+    def inspect_distribution(self, reference: str) -> dict[str, Any]:
+        self.asked_registry += 1
+        assert self.timeout <= 5
+        raise requests.exceptions.ReadTimeout(reference)
+
+    def import_image_from_file(self, filename: str, repository: str, tag: str) -> str:
+        self._give(f"{repository}:{tag}", {})
+        return Path(filename).read_text()
+
+    def build(self, **arguments: Any) -> Iterator[Mapping[str, Any]]:
+        self.built.append(arguments)
+        yield from self.entries
+        if old := self.ids.get(arguments["tag"]):
+            self.unnamed[old] = False
+        self._give(arguments["tag"], arguments["labels"])
+
+    def images(self, filters: Mapping[str, Any]) -> list[dict[str, str]]:
+        assert filters["dangling"] is True
+        return [{"Id": name} for name, is_stage in self.unnamed.items() if is_stage or "label" not in filters]
+
+    def remove_image(self, name: str) -> None:
+        self.removed.append(name)
+
+    def _give(self, reference: str, labels: Mapping[str, str]) -> None:
+        self.ids[reference] = f"sha256:{len(self.ids) + 100:064x}"
+        self.labels[reference] = dict(labels)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    folder = tmp_path / "unified"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "Dockerfile").write_text("FROM scratch\n")
+    (folder / "bin" / "start").write_text("#!/bin/sh\n")
+    return folder
+
+
+@pytest.fixture
+def steps() -> list[BuildStep]:
+    return []
+
+
+def built(engine: FakeEngine, source: Path, **options: bool) -> bool:
+    return build_unified(engine, source, UNIFIED, lambda _: None, source.parent / "build.log", **options)
+
+
+def refusal(engine: FakeEngine, source: Path) -> str:
+    with pytest.raises(SetupError) as caught:
+        built(engine, source)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def test_the_hash_tells_names_and_contents_apart(source: Path) -> None:
+    before = source_hash(source)
+    (source / "bin" / "__pycache__").mkdir()
+    (source / "bin" / "__pycache__" / "start.pyc").write_bytes(b"\0")
+    assert source_hash(source) == before
+    (source / "bin" / "start").rename(source / "bin" / "begin")
+    renamed = source_hash(source)
+    (source / "bin" / "begin").write_text("#!/bin/sh\necho\n")
+    assert len({before, renamed, source_hash(source)}) == 3
+
+
+def test_the_context_holds_scripts_that_may_run_and_the_certificates(source: Path) -> None:
+    bundle = source.parent / "some.pem"
+    bundle.write_text("certificates")
+    with tarfile.open(fileobj=io.BytesIO(build_context(source, bundle))) as archive:
+        modes = {entry.name: entry.mode for entry in archive}
+    assert modes == {"Dockerfile": 0o644, "bin/start": 0o755, "ca.crt": 0o644}
+    with tarfile.open(fileobj=io.BytesIO(build_context(source, None))) as archive:
+        assert "ca.crt" not in archive.getnames()
+
+
+def test_certificates_named_for_pip_come_first(tmp_path: Path) -> None:
+    pip, openssl = tmp_path / "pip.pem", tmp_path / "openssl.pem"
+    pip.touch()
+    openssl.touch()
+    assert ca_bundle({"PIP_CERT": str(pip), "SSL_CERT_FILE": str(openssl)}) == pip
+    assert ca_bundle({"PIP_CERT": str(tmp_path / "gone"), "SSL_CERT_FILE": str(openssl)}) == openssl
+
+
+def test_a_build_is_told_in_steps(steps: list[BuildStep]) -> None:
+    log = io.StringIO()
+    used = follow_build(GOOD_BUILD, steps.append, log)
+    assert used == {"aaaaaaaaaaaa", "bbbbbbbbbbbb"}
+    assert (steps[0].number, steps[0].total) == (0, 1)
+    assert BuildStep(2, 2, "Installing Debian packages", "Get:1 git") in steps
+    assert log.getvalue().rstrip().splitlines()[-1] == "Successfully built bbbbbbbbbbbb"
+
+
+def test_lines_in_pieces_and_colours_are_put_right(steps: list[BuildStep]) -> None:
+    entries = [
+        {"stream": "Step 1/3 : FROM x\nStep 2/"},
+        {"stream": "3 : RUN y\n\x1b[91mWARN"},
+        {"stream": "ING\x1b[0m\n"},
+    ]
+    follow_build(entries, steps.append, io.StringIO())
+    assert (steps[-1].number, steps[-1].line) == (2, "WARNING")
+
+
+def test_a_line_that_looks_like_the_end_is_not_one(steps: list[BuildStep]) -> None:
+    follow_build([{"stream": "Step 1/1 : RUN x\nerror: no matter\n"}], steps.append, io.StringIO())
+    assert steps[-1].line == "error: no matter"
+
+
+@pytest.mark.parametrize(
+    ("output", "said"),
+    [
+        ("ERROR: No matching distribution found for nosuch==1\nbye\n", '"ERROR: No matching distribution found for'),
+        ("E: Unable to locate package nosuch\n", '"E: Unable to locate package nosuch"'),
+        ("", '"The command returned a non-zero code: 1"'),
+        ("OSError: [Errno 28] No space left on device\n", "the disk is full"),
+    ],
+)
+def test_a_failed_build_is_one_sentence_with_its_log(source: Path, output: str, said: str) -> None:
+    entries = (
+        {"stream": "Step 4/9 : RUN pip install\n" + output},
+        {"error": "The command returned a non-zero code: 1"},
+    )
+    message = refusal(FakeEngine(entries, **{BASE: {}}), source)
+    assert said in message
+    assert str(source.parent / "build.log") in message
+    assert "non-zero code" in (source.parent / "build.log").read_text()
+    assert "disk" in message or "step 4 of 9" in message
+
+
+def test_a_long_line_is_shortened(source: Path) -> None:
+    entries = ({"stream": "Step 1/1 : RUN x\n" + "x" * 5000}, {"error": "no"})
+    assert len(refusal(FakeEngine(entries, **{BASE: {}}), source)) < 500
+
+
+def test_the_engines_own_refusal_is_one_sentence(source: Path) -> None:
+    class Refusing(FakeEngine):
+        def build(self, **_: Any) -> Iterator[Mapping[str, Any]]:
+            raise APIError("500", explanation="write /var/lib/docker/tmp: no space left on device")
+
+    assert "the disk is full" in refusal(Refusing(**{BASE: {}}), source)
+
+
+def test_an_image_of_these_files_is_up_to_date(source: Path) -> None:
+    engine = FakeEngine(**{UNIFIED: {SOURCE_LABEL: source_hash(source)}})
+    assert is_current(engine, UNIFIED, source_hash(source))
+    assert not built(engine, source)
+    assert not engine.built
+    assert not (source.parent / "build.log").exists()
+
+
+@pytest.mark.parametrize("images", [{}, {UNIFIED: {}}, {UNIFIED: {SOURCE_LABEL: "another"}}])
+def test_an_image_of_other_files_is_built_again(source: Path, images: dict[str, dict[str, str]]) -> None:
+    engine = FakeEngine(**images, **{BASE: {}})
+    assert built(engine, source)
+    assert engine.built[0]["buildargs"] == {"BASE": BASE}
+    assert not engine.built[0]["nocache"]
+    assert not built(engine, source)
+    assert engine.asked_registry == 0
+
+
+def test_what_a_build_replaces_is_removed_and_nothing_else(source: Path) -> None:
+    engine = FakeEngine(**{UNIFIED: {}, BASE: {}})
+    old_image, old_stage, new_stage, foreign = (
+        engine.ids[UNIFIED],
+        "sha256:" + "c" * 64,
+        "sha256:" + "a" * 64,
+        "sha256:" + "d" * 64,
+    )
+    engine.unnamed = {old_stage: True, new_stage: True, foreign: False}
+    built(engine, source)
+    assert sorted(engine.removed) == sorted([old_image, old_stage])
+
+
+def test_an_image_that_is_still_in_use_stays(source: Path) -> None:
+    class InUse(FakeEngine):
+        def remove_image(self, name: str) -> None:
+            raise APIError("409", explanation=f"{name} is used by a running container")
+
+    assert built(InUse(**{UNIFIED: {}, BASE: {}}), source)
+
+
+def test_without_a_registry_mmdebstrap_makes_the_base(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    script = programs / "mmdebstrap"
+    script.write_text('#!/bin/sh\nprintf "making %s\\n" "$3"\nprintf archive > "$4"\n')
+    script.chmod(0o755)
+    monkeypatch.setenv("PATH", str(programs))
+    engine = FakeEngine()
+    assert built(engine, source)
+    assert engine.asked_registry == 1
+    assert engine.timeout == 60
+    assert engine.built[0]["buildargs"] == {"BASE": "stateroom/base:bookworm"}
+    assert "making bookworm" in (source.parent / "build.log").read_text()
+
+
+def test_without_registry_and_mmdebstrap_the_sentence_says_what_to_do(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    message = refusal(FakeEngine(), source)
+    assert "apt-get install mmdebstrap" in message
+    assert BASE in message
+
+
+def test_the_shipped_files_are_found() -> None:
+    assert (sources() / "Dockerfile").is_file()
+    assert json.loads((sources() / "overrides.json").read_text())
+
+
+def test_the_lock_pins_everything_and_names_no_machine() -> None:
+    lines = (sources() / "requirements.lock").read_text().split()
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line) for line in lines)
+    assert any(line.startswith("jupyterhub==6.") for line in lines)
+    # Costs each start of a server two seconds for a check that notebooks do not need.
+    assert not any(line.startswith(("rfc3987-syntax", "lark")) for line in lines)
