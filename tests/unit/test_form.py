@@ -1,0 +1,375 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
+from jupyterhub._data import DATA_FILES_PATH
+
+import stateroom.form
+from harness.hostile import HOSTILE, shown
+from stateroom.choice import choose
+from stateroom.errors import ChoiceRefused
+from stateroom.form import FormState, options_from_form, render_form, values_from_choice, values_from_query
+from stateroom.loading import parse_catalog
+from stateroom.policy import Allowance, allowance_from_catalog
+from stateroom.quantity import GiB
+
+EVIL = '"><script>alert(1)</script>'
+
+
+@dataclass
+class Element:
+    """A start tag, with the text up to the next one."""
+
+    tag: str
+    attributes: dict[str, str | None]
+    text: str = ""
+
+    def __getitem__(self, name: str) -> str | None:
+        return self.attributes.get(name)
+
+
+@dataclass
+class Page(HTMLParser):
+    """HTML as a flat list of elements, in their order."""
+
+    html: str
+    elements: list[Element] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.feed(self.html)
+        for element in self.elements:
+            element.text = element.text.strip()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(Element(tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        if self.elements:
+            self.elements[-1].text += data
+
+    def all(self, tag: str, **attributes: str) -> list[Element]:
+        return [
+            element
+            for element in self.elements
+            if element.tag == tag and all(element[name] == value for name, value in attributes.items())
+        ]
+
+    def one(self, tag: str, **attributes: str) -> Element:
+        (element,) = self.all(tag, **attributes)
+        return element
+
+    def checked(self, name: str) -> list[str | None]:
+        return [radio["value"] for radio in self.all("input", type="radio", name=name) if "checked" in radio.attributes]
+
+    def described(self, element: Element) -> str:
+        """The texts that a screen reader adds to `element`."""
+        ids = (element["aria-describedby"] or "").split()
+        return " ".join(other.text for name in ids for other in self.elements if other["id"] == name)
+
+
+def page(
+    allowance: Allowance,
+    values: dict[str, str] | None = None,
+    errors: dict[str, str] | None = None,
+    notices: tuple[str, ...] = (),
+    admin_notices: tuple[str, ...] = (),
+) -> Page:
+    return Page(render_form(allowance, FormState(values or {}, errors or {}, notices, admin_notices)))
+
+
+def offering(images: str, custom: str = "") -> Allowance:
+    sizes = "[{id: standard, title: Standard, cpu: 1, memory: 2 GiB, default: true}]"
+    return allowance_from_catalog(parse_catalog(f"version: 1\nimages: {images}\nsizes: {sizes}\n{custom}"))
+
+
+class TestWhatIsChosen:
+    def test_the_defaults_of_a_first_visit(self, allowance: Allowance) -> None:
+        form = page(allowance)
+        assert (form.checked("image"), form.checked("size")) == (["unified"], ["standard"])
+
+    def test_custom_starts_from_the_default_size(self, allowance: Allowance) -> None:
+        form = page(allowance)
+        assert form.one("input", name="cpu")["value"] == "1"
+        assert form.one("input", name="memory")["value"] == "2"
+
+    def test_custom_starts_within_its_range(self) -> None:
+        ranges = "{cpu: {min: 1.5, max: 4, step: 1.25}, memory: {min: 512 MiB, max: 1.5 GiB, step: 1 GiB}}"
+        form = page(offering('[{id: a, image: "a:1", default: true}]', f"custom: {ranges}"))
+        assert form.one("input", name="cpu")["value"] == "1.5"
+        assert form.one("input", name="memory")["value"] == "1.5"
+
+    def test_a_remembered_choice(self, allowance: Allowance) -> None:
+        accepted = choose({"image": "classic", "size": "custom", "cpu": "1.5", "memory": "3 GiB"}, allowance)
+        form = page(allowance, values_from_choice(accepted))
+        assert (form.checked("image"), form.checked("size")) == (["classic"], ["custom"])
+        assert form.one("input", name="cpu")["value"] == "1.5"
+        assert form.one("input", name="memory")["value"] == "3"
+
+    def test_amounts_without_a_size_are_custom_as_they_are_for_choose(self, allowance: Allowance) -> None:
+        assert page(allowance, {"cpu": "1.5"}).checked("size") == ["custom"]
+
+    @pytest.mark.parametrize("field", ["image", "size"])
+    def test_what_is_not_offered_gives_way_to_the_default_and_says_so(self, allowance: Allowance, field: str) -> None:
+        form = page(allowance, {field: "gone"})
+        assert (form.checked("image"), form.checked("size")) == (["unified"], ["standard"])
+        assert f"The {field} &#34;gone&#34; is not offered to you" in form.html
+
+    def test_custom_is_no_choice_where_only_sizes_are_offered(self, sizes_only: Allowance) -> None:
+        assert page(sizes_only, {"size": "custom"}).checked("size") == ["standard"]
+
+    @pytest.mark.parametrize("value", [value for value in HOSTILE if isinstance(value, str)], ids=shown)
+    def test_one_of_each_is_chosen_whatever_a_link_says(self, allowance: Allowance, value: str) -> None:
+        form = page(allowance, dict.fromkeys(("image", "size", "cpu", "memory"), value))
+        assert (len(form.checked("image")), len(form.checked("size"))) == (1, 1)
+        assert len(form.html) < 100_000
+
+
+class TestWhatIsOffered:
+    def test_each_size_in_plain_words(self, allowance: Allowance) -> None:
+        form = page(allowance)
+        assert [radio["value"] for radio in form.all("input", type="radio", name="size")] == [
+            "small", "standard", "huge", "custom",
+        ]  # fmt: skip
+        texts = [element.text for element in form.elements]
+        start = texts.index("Small")
+        assert texts[start : start + 4] == ["Small", "", "0.5 CPU,", "1 GiB memory"]
+
+    def test_an_entry_without_a_title_shows_its_id(self, allowance: Allowance) -> None:
+        assert page(allowance).one("span", id="stateroom-image-2-title").text == "classic"
+
+    def test_a_single_image_is_named_and_not_posted(self) -> None:
+        form = page(offering('[{id: a, title: Alpha, description: The first, image: "a:1", default: true}]'))
+        assert form.all("input", name="image") == []
+        assert [e.text for e in form.all("span") if e.text in {"Alpha", "The first"}] == ["Alpha", "The first"]
+
+    def test_without_ranges_there_is_no_custom_card(self, sizes_only: Allowance) -> None:
+        form = page(sizes_only)
+        assert form.all("input", value="custom") == []
+        assert [element["name"] for element in form.all("input") if element["type"] != "radio"] == []
+
+    def test_the_range_stands_at_the_field_and_on_its_slider(self, allowance: Allowance) -> None:
+        form = page(allowance)
+        assert "0.25 to 4, in steps of 0.25" in form.described(form.one("input", name="cpu"))
+        assert "0.5 to 16, in steps of 0.25" in form.described(form.one("input", name="memory"))
+        assert [(s["min"], s["max"], s["step"]) for s in form.all("input", type="range")] == [
+            ("0.25", "4", "0.25"),
+            ("0.5", "16", "0.25"),
+        ]
+
+    def test_a_range_of_one_amount(self) -> None:
+        ranges = "{cpu: {min: 2, max: 2, step: 1}, memory: {min: 1 GiB, max: 2 GiB, step: 1 GiB}}"
+        form = page(offering('[{id: a, image: "a:1", default: true}]', f"custom: {ranges}"))
+        assert form.described(form.one("input", name="cpu")) == "2 only"
+
+    def test_the_browser_checks_nothing_and_sliders_post_nothing(self, allowance: Allowance) -> None:
+        form = page(allowance)
+        assert [e for e in form.all("input") if "required" in e.attributes or e["type"] == "number"] == []
+        assert [slider["name"] for slider in form.all("input", type="range")] == [None, None]
+        assert all("hidden" in slider.attributes for slider in form.all("input", type="range"))
+
+    def test_ids_are_unique_and_references_lead_somewhere(self, allowance: Allowance) -> None:
+        form = page(allowance, errors=dict.fromkeys(("image", "size", "cpu", "memory"), "No."))
+        ids = [element["id"] for element in form.elements if element["id"]]
+        assert len(ids) == len(set(ids))
+        for element in form.elements:
+            for name in ("aria-labelledby", "aria-describedby", "for"):
+                assert set((element[name] or "").split()) <= set(ids)
+
+
+class TestWhatIsSaid:
+    def test_an_error_stands_at_its_field_with_what_was_typed(self, allowance: Allowance) -> None:
+        sentence = "You asked for 12 CPU. The most offered to you is 4."
+        form = page(allowance, {"size": "custom", "cpu": "12", "memory": "3 GiB"}, {"cpu": sentence})
+        cpu, memory = form.one("input", name="cpu"), form.one("input", name="memory")
+        assert (cpu["value"], cpu["aria-invalid"], memory["aria-invalid"]) == ("12", "true", None)
+        assert sentence in form.described(cpu)
+        assert form.html.count(sentence) == 1
+        assert form.checked("size") == ["custom"]
+
+    @pytest.mark.parametrize("field", ["image", "size"])
+    def test_an_error_of_a_group_stands_at_the_group(self, allowance: Allowance, field: str) -> None:
+        form = page(allowance, {field: "gone"}, {field: "It is gone."})
+        (group,) = [element for element in form.all("fieldset") if element["aria-invalid"]]
+        assert form.described(group) == "It is gone."
+        assert "is not offered to you" not in form.html
+
+    @pytest.mark.parametrize("field", ["cpu", "image", "colour"])
+    def test_an_error_without_a_field_stands_on_top(self, field: str) -> None:
+        form = page(offering('[{id: a, image: "a:1", default: true}]'), errors={field: "No such thing."})
+        assert form.one("div", role="alert")
+        assert form.html.count("No such thing.") == 1
+
+    def test_without_an_error_nothing_is_an_alert(self, allowance: Allowance) -> None:
+        form = page(allowance)
+        assert form.all("div", role="alert") == []
+        assert form.all("input", **{"aria-invalid": "true"}) == []
+
+    def test_notices_and_the_admins_own(self, allowance: Allowance) -> None:
+        form = page(allowance, notices=("It ended.",), admin_notices=("catalog.yaml:3: oops",))
+        assert [element.text for element in form.all("p", role="status")] == ["It ended."]
+        assert [element.text for element in form.all("li")] == ["catalog.yaml:3: oops"]
+
+    @pytest.mark.parametrize(
+        ("typed", "shown_as"),
+        [
+            ("3 GiB", "3"), ("512 MiB", "0.5"), ("1.5", "1.5"), ("lots", "lots"), ("500 MB", "500 MB"),
+            ("9" * 100, "9" * 64),
+        ],
+    )  # fmt: skip
+    def test_memory_is_shown_in_the_fields_unit(self, allowance: Allowance, typed: str, shown_as: str) -> None:
+        assert page(allowance, {"memory": typed}).one("input", name="memory")["value"] == shown_as
+
+
+class TestHostileText:
+    def test_titles_are_only_text(self) -> None:
+        titles = f"{{id: a, title: '{EVIL}', description: '{EVIL}', image: \"a:1\""
+        form = page(offering(f'[{titles}, default: true}}, {{id: b, title: "研究室 مختبر", image: "b:1"}}]'))
+        assert len(form.all("script")) == 1
+        assert form.one("span", id="stateroom-image-1-title").text == EVIL
+        assert form.one("span", id="stateroom-image-2-title").text == "研究室 مختبر"
+
+    def test_values_and_sentences_are_only_text(self, allowance: Allowance) -> None:
+        everything = dict.fromkeys(("image", "size", "cpu", "memory", EVIL), EVIL)
+        form = page(allowance, everything, everything, (EVIL,), (EVIL,))
+        assert len(form.all("script")) == 1
+        assert form.one("input", name="cpu")["value"] == EVIL
+
+    def test_style_and_script_cannot_end_early(self, allowance: Allowance) -> None:
+        html = page(allowance).html
+        assert (html.count("</script"), html.count("</style")) == (1, 1)
+
+
+class TestOptionsFromForm:
+    def test_an_empty_form_means_the_defaults(self) -> None:
+        assert options_from_form({}) == {}
+
+    def test_the_hubs_own_field_is_no_option(self) -> None:
+        assert options_from_form({"_xsrf": ["2|abc"]}) == {}
+
+    def test_custom_amounts(self, allowance: Allowance) -> None:
+        posted = {"image": ["unified"], "size": ["custom"], "cpu": [" 1.5 "], "memory": ["3"]}
+        choice = choose(options_from_form(posted), allowance)
+        assert (choice.size, choice.cpu, choice.memory) == (None, 1500, 3 * GiB)
+
+    def test_amounts_beside_a_named_size_do_not_count(self, allowance: Allowance) -> None:
+        options = options_from_form({"size": ["standard"], "cpu": ["junk"], "memory": [""]})
+        assert options == {"size": "standard"}
+        assert choose(options, allowance).size == allowance.default_size
+
+    @pytest.mark.parametrize(
+        ("typed", "option"),
+        [
+            ("3", "3 GiB"), ("1.5", "1.5 GiB"), ("1,5", "1.5 GiB"), (",5", "0.5 GiB"), ("512 MiB", "512 MiB"),
+            ("1,5 GiB", "1.5 GiB"), (" 3 ", "3 GiB"), ("", ""), ("-1", "-1"), ("NaN", "NaN"), ("1e999", "1e999"),
+            ("1,2,3", "1,2,3"), ("1.024,5", "1.024,5"), ("\u0663", "\u0663"),
+        ],
+    )  # fmt: skip
+    def test_memory_as_people_type_it(self, typed: str, option: str) -> None:
+        assert options_from_form({"memory": [typed]}) == {"memory": option}
+
+    @pytest.mark.parametrize(("typed", "option"), [("1,5", "1.5"), ("1.5", "1.5"), ("500m", "500m"), ("-1", "-1")])
+    def test_cpu_as_people_type_it(self, typed: str, option: str) -> None:
+        assert options_from_form({"cpu": [typed]}) == {"cpu": option}
+
+    @pytest.mark.parametrize(
+        ("posted", "field"),
+        [
+            ({"size": ["small", "standard"]}, "size"),
+            ({"image": ["unified", "unified"]}, "image"),
+            ({"size": ["custom"], "cpu": ["1", "2"], "memory": ["1"]}, "cpu"),
+            ({"size": ["custom"], "cpu": ["1"], "memory": []}, "memory"),
+            ({"size": ["custom"], "cpu": [""], "memory": ["1"]}, "cpu"),
+            ({"colour": ["red"]}, "colour"),
+            ({"size_file": [{"filename": "x", "body": b"\x00", "content_type": "text/plain"}]}, "size_file"),
+            ({"image": [{"filename": "x", "body": b"\x00"}]}, "image"),
+        ],
+        ids=str,
+    )
+    def test_what_no_form_posts_is_refused_in_a_sentence(
+        self, allowance: Allowance, posted: dict[str, list[Any]], field: str
+    ) -> None:
+        with pytest.raises(ChoiceRefused) as refused:
+            choose(options_from_form(posted), allowance)
+        assert list(refused.value.fields) == [field]
+        assert refused.value.fields[field].endswith(".")
+
+    @pytest.mark.parametrize("value", [value for value in HOSTILE if isinstance(value, str)], ids=shown)
+    def test_any_text_ends_in_a_choice_or_a_refusal(self, allowance: Allowance, value: str) -> None:
+        for posted in ({"size": [value]}, {"size": ["custom"], "cpu": [value], "memory": [value]}, {value: [value]}):
+            options = options_from_form(posted)
+            try:
+                choose(options, allowance)
+            except ChoiceRefused as refused:
+                typed = {name: text for name, text in options.items() if isinstance(text, str)}
+                assert page(allowance, typed, refused.fields).one("div", role="alert")
+
+    def test_what_is_shown_posts_the_same_choice_again(self, allowance: Allowance) -> None:
+        accepted = choose({"size": "custom", "cpu": "2.25", "memory": "768 MiB"}, allowance)
+        form = page(allowance, values_from_choice(accepted))
+        posted = {name: [form.one("input", name=name)["value"]] for name in ("cpu", "memory")}
+        assert choose(options_from_form({"size": ["custom"], **posted}), allowance) == accepted
+
+
+class TestValuesFromQuery:
+    def test_known_keys_with_or_without_the_hubs_prefix(self) -> None:
+        assert values_from_query({"opt-size": ["custom"], "cpu": [" 1.5 "]}) == {"size": "custom", "cpu": "1.5"}
+
+    def test_the_rest_is_ignored(self) -> None:
+        assert values_from_query({"next": ["/"], "profile": ["x"], "size": [], "colour": ["red"]}) == {}
+
+    def test_long_text_is_cut(self) -> None:
+        assert values_from_query({"cpu": ["1" * 1_000_000]}) == {"cpu": "1" * 64}
+
+
+def test_values_of_a_named_size_leave_the_amounts_alone(allowance: Allowance) -> None:
+    assert values_from_choice(choose({}, allowance)) == {"image": "unified", "size": "standard"}
+
+
+class TestPagesOfTheHub:
+    """Our overrides over the templates of the hub that is installed."""
+
+    @pytest.fixture
+    def hub(self) -> Environment:
+        theirs = FileSystemLoader([str(Path(DATA_FILES_PATH) / "templates")])
+        ours = FileSystemLoader([str(Path(stateroom.form.__file__).parent / "templates" / "hub")])
+        return Environment(loader=ChoiceLoader([PrefixLoader({"templates": theirs}), ours, theirs]), autoescape=True)
+
+    @pytest.fixture
+    def shared(self) -> dict[str, Any]:
+        """What the hub's handlers pass; `box` is one of Ada's servers."""
+        servers = {name: SimpleNamespace(name=name, display_name=name) for name in ("", "box", "other")}
+        user = SimpleNamespace(name="ada", escaped_name="ada", spawners=servers, spawner=servers[""])
+        return {
+            "user": user, "for_user": user, "base_url": "/hub/", "static_url": lambda path, **_: path,
+            "parsed_scopes": (), "no_spawner_check": True,
+        }  # fmt: skip
+
+    def spawn_page(self, hub: Environment, shared: dict[str, Any], **more: Any) -> Page:
+        passed = {"url": "/hub/spawn?_xsrf=x", "spawner_options_form": "", "error_message": None} | shared | more
+        return Page(hub.get_template("spawn.html").render(passed))
+
+    def test_the_heading_names_a_named_server(self, hub: Environment, shared: dict[str, Any]) -> None:
+        assert "box" not in self.spawn_page(hub, shared).html
+        named = self.spawn_page(hub, shared, url="/hub/spawn/ada/box?_xsrf=x")
+        assert [element.text for element in named.all("span", dir="auto")] == ["box"]
+
+    def test_other_errors_are_shown_as_the_hub_does(self, hub: Environment, shared: dict[str, Any]) -> None:
+        assert "Error: No room." in self.spawn_page(hub, shared, error_message="No room.").html
+
+    def test_a_refusal_is_said_once(self, hub: Environment, shared: dict[str, Any], allowance: Allowance) -> None:
+        form = page(allowance, {}, {"cpu": "Too much."}).html
+        html = self.spawn_page(hub, shared, error_message="Too much.", spawner_options_form=form).html
+        assert html.count("Too much.") == 1
+
+    def test_a_pending_start_offers_the_way_back(self, hub: Environment, shared: dict[str, Any]) -> None:
+        passed = shared | {"spawner": shared["user"].spawners["box"], "progress_url": "/p"}
+        pending = Page(hub.get_template("spawn_pending.html").render(passed))
+        assert [element.text for element in pending.all("span", dir="auto")] == ["box"]
+        assert pending.one("a", href="/hub/spawn/ada/box").text == "Choose again"
