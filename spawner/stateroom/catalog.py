@@ -203,8 +203,8 @@ class Catalog(Model):
 
     version: Literal[1] = Field(description="The format's version: 1.")
     hub: Id | None = Field(None, description="The hub's id in names and labels; made once if left out.")
-    images: tuple[Image, ...] = Field(description="The images; one of them the default.", min_length=1)
-    sizes: tuple[Size, ...] = Field(description="The sizes; one of them the default.", min_length=1)
+    images: tuple[Image, ...] = Field(description="The images; one of them the default.")
+    sizes: tuple[Size, ...] = Field(description="The sizes; one of them the default.")
     custom: Custom | None = Field(None, description="Ranges for CPU and memory; without it only the sizes are offered.")
     home: Home = Field(default_factory=Home, description="Users' storage.")
     environment: dict[str, str] = Field(default_factory=dict, description="Variables for every server.")
@@ -246,6 +246,8 @@ class _Entry(Protocol):
 
 
 def _check_entries(entries: Sequence[_Entry]) -> None:
+    if not entries:
+        raise ValueError("is empty; list at least one entry")
     for name, count in Counter(entry.id for entry in entries).items():
         if count > 1:
             raise ValueError(f'"{name}" is used {count} times; give each entry an id of its own')

@@ -95,9 +95,9 @@ class Hub:
         assert done.returncode == 0, f"stateroom {' '.join(words)}: {done.stdout}{done.stderr}"
         return done.stdout
 
-    def person(self, *options: str) -> Person:
+    def person(self, *options: str, name: str = "") -> Person:
         """Somebody new, with an account and nothing else."""
-        name, password = f"person{next(self._people)}", uuid4().hex
+        name, password = name or f"person{next(self._people)}", uuid4().hex
         self.command("user", "add", name, *options, "--stdin", stdin=f"{password}\n")
         return Person(self, name, password)
 

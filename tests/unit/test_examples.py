@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -10,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from stateroom.choice import choose
+from stateroom.errors import CatalogError, ChoiceRefused
 from stateroom.loading import load_catalog, parse_catalog
+from stateroom.policy import allowance_from_catalog
 
 ROOT = Path(__file__).parents[2]
 CATALOGS = sorted((ROOT / "config").glob("*.yaml"))
@@ -61,3 +65,20 @@ def console_lines(readme: Path) -> Iterator[str]:
 
 def blocks(readme: Path, language: str) -> list[str]:
     return [text for name, text in BLOCK.findall(readme.read_text()) if name == language]
+
+
+def test_the_faults_that_the_readme_shows_are_those_of_its_catalog() -> None:
+    readme = ROOT / "README.md"
+    (catalog,) = blocks(readme, "yaml")
+    broken = catalog.replace("2 GiB", "2 GBs", 1).replace("custom:", "costum:")
+    with pytest.raises(CatalogError) as caught:
+        parse_catalog(broken, "broken.yaml")
+    assert [line for line in console_lines(readme) if line.startswith("broken.yaml:")] == list(caught.value.problems)
+
+
+def test_the_refusal_that_the_readme_shows_is_what_is_said() -> None:
+    readme = ROOT / "README.md"
+    (catalog,) = blocks(readme, "yaml")
+    with pytest.raises(ChoiceRefused) as caught:
+        choose({"cpu": 12}, allowance_from_catalog(parse_catalog(catalog)))
+    assert json.dumps({"status": 400, "message": str(caught.value)}) in list(console_lines(readme))

@@ -1,0 +1,1 @@
+"""The command line: `stateroom`, with a file for each command."""

@@ -1,0 +1,40 @@
+"""The hub's configuration under `stateroom up`, which starts it with its mark and in the data folder."""
+
+import ctypes
+import os
+import signal
+from pathlib import Path
+
+import stateroom
+from stateroom.cli.data import DataFolder
+from stateroom.cli.processes import HUB_MARK
+
+c = get_config()  # type: ignore[name-defined] # noqa: F821 - the hub puts it here
+
+data = DataFolder(Path(os.environ[HUB_MARK]))
+settings = data.settings()
+if settings is None:
+    raise SystemExit("This file is for `stateroom up`; it needs the settings that `up` writes.")
+
+# `up` may be killed without a chance to end its hub: the hub then ends itself.
+_PR_SET_PDEATHSIG = 1
+ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+stateroom.configure(c, catalog=settings.catalog, backend=settings.backend, data=data.path)
+
+c.JupyterHub.authenticator_class = "stateroom-accounts"
+c.AccountsAuthenticator.accounts_file = str(data.accounts)
+
+c.JupyterHub.bind_url = settings.url
+c.JupyterHub.hub_port = settings.hub_port
+c.ConfigurableHTTPProxy.command = list(settings.proxy_command)
+c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_port}"
+c.ConfigurableHTTPProxy.pid_file = str(data.proxy_pid)
+
+# Relative to the data folder, since a path in a URL would have to be quoted.
+c.JupyterHub.db_url = "sqlite:///jupyterhub.sqlite"
+c.JupyterHub.cookie_secret_file = str(data.path / "cookie-secret")
+# A newer JupyterHub finds an older database; it keeps a copy of it.
+c.JupyterHub.upgrade_db = True
+
+c.JupyterHub.allow_named_servers = True

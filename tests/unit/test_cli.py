@@ -1,0 +1,267 @@
+"""The commands, without an engine and without a hub."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import stateroom
+from harness.command import run
+from stateroom import accounts
+from stateroom.accounts import AccountStore
+from stateroom.cli import images, up
+from stateroom.cli.data import DataFolder, Settings
+
+PASSWORD = "correct horse battery"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def quick_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "_hasher", accounts.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DataFolder:
+    folder = DataFolder(tmp_path / "data")
+    folder.make()
+    return folder
+
+
+@pytest.fixture
+def taken_port() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def settings(**changes: object) -> Settings:
+    usual = {"hub_id": "hub", "backend": "docker", "catalog": "/c.yaml", "homes": "", "port": 8123}
+    return Settings(**{**usual, "hub_port": 1, "proxy_port": 2, "proxy_command": ("node", "x"), **changes})  # type: ignore[arg-type]
+
+
+class TestHelp:
+    def test_each_command_has_a_line(self) -> None:
+        out = run("--help").assert_success().out
+        for command in ("up", "down", "user", "check", "images"):
+            assert re.search(rf"^    {command} +\w", out, re.MULTILINE), out
+
+    @pytest.mark.parametrize("words", [["up"], ["down"], ["user"], ["user", "add"], ["check"], ["images"]])
+    def test_each_command_explains_itself(self, words: list[str]) -> None:
+        assert "usage: stateroom" in run(*words, "--help").assert_success().out
+
+    def test_version(self) -> None:
+        assert run("--version").assert_success().out == f"stateroom {stateroom.__version__}\n"
+
+    def test_no_command_is_an_error(self) -> None:
+        run().assert_failure("COMMAND")
+
+
+class TestCheck:
+    def test_a_catalog_that_holds(self) -> None:
+        assert "1 image, 3 sizes" in run("check", ROOT / "config" / "catalog.yaml").assert_success().out
+
+    def test_every_fault_has_a_line(self, tmp_path: Path) -> None:
+        file = tmp_path / "catalog.yaml"
+        file.write_text("version: 1\nimages: [{id: a, image: b, default: true}]\nsizes:\n  - {id: s, cpu: x}\n")
+        outcome = run("check", file).assert_failure("catalog.yaml:4:", "sizes[0].cpu", "sizes[0].memory: is missing")
+        assert outcome.status == 1
+        assert outcome.out == ""
+
+    def test_no_such_file(self, tmp_path: Path) -> None:
+        run("check", tmp_path / "none.yaml").assert_failure("none.yaml", "No such file")
+
+
+class TestUser:
+    def test_add_list_password_remove(self, folder: DataFolder) -> None:
+        run("user", "add", "Ada", "--stdin", "--data", folder.path, stdin=f"{PASSWORD}\n").assert_success()
+        run("user", "add", "root", "--admin", "--stdin", "--data", folder.path, stdin=PASSWORD).assert_success()
+        assert run("user", "list", "--data", folder.path).out == "ada\nroot (admin)\n"
+        store = AccountStore(folder.accounts)
+        assert store.verified("ada", PASSWORD)
+
+        run("user", "password", "ada", "--stdin", "--data", folder.path, stdin="another password").assert_success()
+        assert store.verified("ada", "another password")
+
+        assert "home is kept" in run("user", "remove", "ada", "--data", folder.path).assert_success().out
+        assert run("user", "list", "--data", folder.path).out == "root (admin)\n"
+
+    def test_without_a_terminal_a_made_password_is_in_a_file_alone(self, folder: DataFolder) -> None:
+        outcome = run("user", "add", "ada", "--data", folder.path).assert_success()
+        (file,) = folder.path.glob("password-*.txt")
+        name, password = file.read_text().split()
+        assert name == "ada"
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert str(file) in outcome.out
+        assert password not in outcome.out + outcome.err
+        assert AccountStore(folder.accounts).verified("ada", password)
+
+    def test_a_password_given_is_not_shown(self, folder: DataFolder) -> None:
+        outcome = run("user", "add", "ada", "--stdin", "--data", folder.path, stdin=PASSWORD)
+        assert PASSWORD not in str(outcome)
+        assert not list(folder.path.glob("password-*"))
+
+    def test_refusals_name_what_was_found(self, folder: DataFolder) -> None:
+        data = ("--data", folder.path)
+        run("user", "add", "a b", *data).assert_failure('"a b" is not a user name')
+        run("user", "add", "ada", "--stdin", *data, stdin="short").assert_failure("5 letters", "at least 10")
+        run("user", "add", "ada", "--stdin", *data).assert_failure("0 letters")
+        run("user", "add", "ada", "--stdin", *data, stdin="x" * 5000).assert_failure("more than 1024 letters")
+        run("user", "remove", "ada", *data).assert_failure('no account "ada"', "user list")
+        run("user", "password", "ada", *data).assert_failure('no account "ada"')
+        assert not folder.accounts.exists()
+        run("user", "add", "ada", *data).assert_success()
+        run("user", "add", "ADA", *data).assert_failure('an account "ada" already')
+
+    def test_nobody_yet(self, tmp_path: Path) -> None:
+        assert "Nobody" in run("user", "list", "--data", tmp_path).assert_success().err
+
+    def test_a_broken_file_is_left_alone(self, folder: DataFolder) -> None:
+        folder.accounts.write_text("{")
+        run("user", "add", "ada", "--data", folder.path).assert_failure("not a file of accounts")
+        assert folder.accounts.read_text() == "{"
+
+    @pytest.mark.parametrize(
+        ("number", "sentence"),
+        [(errno.ENOSPC, "The disk is full"), (errno.EROFS, "Read-only"), (errno.EACCES, "--data")],
+    )
+    def test_a_file_that_cannot_be_written(
+        self, folder: DataFolder, monkeypatch: pytest.MonkeyPatch, number: int, sentence: str
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise OSError(number, os.strerror(number), str(folder.accounts))
+
+        monkeypatch.setattr(os, "fsync", fail)
+        run("user", "add", "ada", "--data", folder.path).assert_failure(sentence, "accounts.json")
+        assert not [path for path in folder.path.iterdir() if path.name.startswith(".")]
+
+
+class TestUp:
+    def test_a_taken_port_is_found_before_any_work(self, folder: DataFolder, taken_port: int) -> None:
+        run("up", "--data", folder.path, "--port", taken_port).assert_failure(f"Port {taken_port} is taken", "--port")
+        assert not folder.programs.exists()
+
+    def test_a_full_disk_is_found_before_the_hub_meets_it(
+        self, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+        run("up", "--data", folder.path, "--port", "18999").assert_failure("is full", "50 MiB", "--data")
+        assert not folder.catalog.exists()
+
+    @pytest.mark.parametrize("port", ["0", "65536", "-1", "http", "8000.0", "²"])
+    def test_a_port_that_is_none(self, port: str) -> None:
+        run("up", f"--port={port}").assert_failure("is not a port", "65535")
+
+    def test_a_second_up_tells_where_the_first_one_is(self, folder: DataFolder) -> None:
+        folder.keep(settings(port=8123))
+        with folder.held():
+            run("up", "--data", folder.path).assert_failure("already running at http://127.0.0.1:8123", "down --data")
+
+    def test_a_broken_catalog_is_told_line_by_line(self, folder: DataFolder, tmp_path: Path) -> None:
+        (tmp_path / "mine.yaml").write_text("version: 1\nsizes: []\n")
+        outcome = run("up", "--data", folder.path, "--port", "18999", "--catalog", tmp_path / "mine.yaml")
+        outcome.assert_failure("does not hold", "mine.yaml:1:1: images: is missing", "mine.yaml:2:1: sizes")
+        assert not folder.programs.exists()
+
+    def test_the_first_run_copies_the_catalog_and_no_later_one_does(
+        self, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", "/nonexistent")
+        monkeypatch.setattr(up, "install_proxy", lambda *_: ())
+        monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent.sock")
+        run("up", "--data", folder.path, "--port", "18999").assert_failure("DOCKER_HOST", "does not answer")
+        assert folder.catalog.read_bytes() == up.shipped_catalog().read_bytes()
+        folder.catalog.write_text(folder.catalog.read_text() + "# mine\n")
+        run("up", "--data", folder.path, "--port", "18999").assert_failure("DOCKER_HOST")
+        assert "# mine" in folder.catalog.read_text()
+
+    @pytest.mark.parametrize("place", ["/proc/none", "/dev/null/data"])
+    def test_a_folder_that_cannot_be_made(self, place: str) -> None:
+        run("up", "--data", place).assert_failure(f"{place} cannot be made", "--data")
+
+    def test_a_folder_that_everybody_may_write_to(self, folder: DataFolder) -> None:
+        folder.path.chmod(0o777)
+        run("up", "--data", folder.path).assert_failure("everybody may write", "--data")
+
+    def test_the_first_accounts_have_a_password_each_and_only_the_place_is_printed(
+        self, folder: DataFolder, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        folder.first_passwords.write_text("from a run that was interrupted")
+        up._accounts(folder, up.Screen())
+        printed = capsys.readouterr().out
+        passwords = dict(line.split() for line in folder.first_passwords.read_text().splitlines())
+        assert folder.first_passwords.stat().st_mode & 0o777 == 0o600
+        assert len(set(passwords.values())) == len(passwords) == 2
+        assert str(folder.first_passwords) in printed.replace("\n", "")
+        assert not any(password in printed for password in passwords.values())
+        found = {name: AccountStore(folder.accounts).verified(name, password) for name, password in passwords.items()}
+        assert {name: account.admin for name, account in found.items() if account} == {"admin": True, "user": False}
+
+    def test_later_runs_make_no_accounts(self, folder: DataFolder, capsys: pytest.CaptureFixture[str]) -> None:
+        AccountStore(folder.accounts).add("ada", PASSWORD)
+        up._accounts(folder, up.Screen())
+        assert "ada" in capsys.readouterr().out
+        assert list(AccountStore(folder.accounts).accounts()) == ["ada"]
+
+    def test_the_hubs_port_is_chosen_once(self, folder: DataFolder) -> None:
+        first = up._hub_port(folder, up.Screen())
+        folder.keep(settings(hub_port=first))
+        assert up._hub_port(folder, up.Screen()) == first
+        with socket.create_server(("", first)):
+            assert up._hub_port(folder, up.Screen()) != first
+
+    @pytest.mark.parametrize(
+        ("here", "shown"),
+        [("co", ".venv/bin/stateroom"), ("co/.venv/bin", "{}/co/.venv/bin/stateroom"), ("", "co/.venv/bin/stateroom")],
+    )
+    def test_commands_are_shown_as_they_can_be_typed(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: str, shown: str
+    ) -> None:
+        file = tmp_path / "co" / ".venv" / "bin" / "stateroom"
+        file.parent.mkdir(parents=True)
+        file.touch(mode=0o755)
+        monkeypatch.setattr(sys, "argv", [str(file), "up"])
+        monkeypatch.chdir(tmp_path / here)
+        monkeypatch.setenv("PATH", "/nonexistent")
+        assert up.command() == shown.format(tmp_path)
+        monkeypatch.setenv("PATH", str(file.parent))
+        assert up.command() == "stateroom"
+
+
+class TestDown:
+    def test_where_nothing_was_started(self, tmp_path: Path) -> None:
+        assert "never started" in run("down", "--data", tmp_path / "none").assert_success().out
+        assert not (tmp_path / "none").exists()
+
+    def test_again_is_fine(self, folder: DataFolder) -> None:
+        for _ in range(2):
+            assert "was not running" in run("down", "--data", folder.path).assert_success().out
+
+    def test_without_an_engine_there_are_no_servers(self, folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+        folder.keep(settings())
+        monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent.sock")
+        assert "does not run" in run("down", "--data", folder.path).assert_success().out
+
+    def test_ends_an_up_that_runs(self, folder: DataFolder) -> None:
+        holding = (
+            "import sys, signal; from pathlib import Path; from stateroom.cli.data import DataFolder\n"
+            "with DataFolder(Path(sys.argv[1])).held(): print('held', flush=True); signal.pause()"
+        )
+        with subprocess.Popen([sys.executable, "-c", holding, folder.path], stdout=subprocess.PIPE) as holder:
+            assert holder.stdout is not None
+            assert holder.stdout.readline() == b"held\n"
+            assert "stopped" in run("down", "--data", folder.path).assert_success().out
+            assert holder.wait(5) != 0
+
+
+def test_the_images_that_up_builds_is_the_one_that_ships() -> None:
+    assert images.UNIFIED in up.shipped_catalog().read_text()
