@@ -14,7 +14,7 @@ from typing import Any
 from stateroom.backends.docker import engine
 from stateroom.catalog import Catalog, parse_id
 from stateroom.errors import CatalogError
-from stateroom.loading import load_catalog
+from stateroom.loading import shared_catalog_file
 from stateroom.names import HUB, network_name
 
 _HERE = Path(__file__).parent
@@ -29,7 +29,7 @@ def configure(c: Any, *, catalog: str | Path, backend: str = "docker", data: str
     answer. Raises CatalogError or BackendError.
     """
     path = Path(catalog).resolve()
-    known = load_catalog(path)
+    known = shared_catalog_file(path).current()
     hub_id = known.hub or stored_hub_id(Path(data))
     c.JupyterHub.spawner_class = "stateroom"
     c.StateroomSpawner.catalog = str(path)

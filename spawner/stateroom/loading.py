@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,7 +72,7 @@ class CatalogFile:
         self._path = path
         self._seen = _signature(path)
         self._catalog = load_catalog(path)
-        self.problems: tuple[str, ...] = ()
+        self._problems: tuple[str, ...] = ()
 
     def current(self) -> Catalog:
         """The last good catalog; reads the file again if it changed since the last call."""
@@ -81,15 +82,27 @@ class CatalogFile:
             self._reload()
         return self._catalog
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with the file as it is now, nothing if `current` is what it says."""
+        self.current()
+        return self._problems
+
     def _reload(self) -> None:
         try:
             self._catalog = load_catalog(self._path)
         except CatalogError as error:
-            self.problems = error.problems
+            self._problems = error.problems
             log.error("The catalog is broken; the last good one serves on. %s", "; ".join(error.problems))  # noqa: TRY400 - the sentence says it all
         else:
-            self.problems = ()
+            self._problems = ()
             log.info("The catalog was read again from %s.", self._path)
+
+
+@cache
+def shared_catalog_file(path: Path) -> CatalogFile:
+    """The process's one view of the file, so that what was good when the hub started is the last good one."""
+    return CatalogFile(path)
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:

@@ -33,12 +33,13 @@ from traitlets import Enum, Integer, Unicode, default
 from stateroom.backends.base import Backend, Life
 from stateroom.backends.docker import DockerBackend
 from stateroom.backends.memory import Behaviour, MemoryBackend
+from stateroom.catalog import DockerHome
 from stateroom.choice import Choice, Recalled, choose, recall
 from stateroom.configuration import servers_network
 from stateroom.deadline import Deadline
 from stateroom.errors import BackendError, BackendUnavailable, ChoiceRefused, StateroomError
 from stateroom.form import FormState, options_from_form, render_form, values_from_choice, values_from_query
-from stateroom.loading import CatalogFile
+from stateroom.loading import CatalogFile, shared_catalog_file
 from stateroom.names import HomeRef, ServerRef
 from stateroom.policy import Allowance, allowance_from_catalog
 from stateroom.progress import Phase, Progress, ProgressLog
@@ -77,6 +78,8 @@ class StateroomSpawner(Spawner):
         self._starting = False
         self._progress = ProgressLog()
         self._watch: asyncio.Task[None] | None = None
+        # What the package logs goes where the hub's own log goes, as the hub does with Tornado's.
+        logging.getLogger("stateroom").parent = self.log
         for log in (self.log, app_log):  # the hub writes to both
             if _without_expected_tracebacks not in log.filters:
                 log.addFilter(_without_expected_tracebacks)
@@ -303,24 +306,27 @@ class StateroomSpawner(Spawner):
         return allowance_from_catalog(self._catalog_file().current())
 
     def _catalog_file(self) -> CatalogFile:
-        return _shared_catalog(self.catalog)
+        return shared_catalog_file(Path(self.catalog))
 
     def _backend(self) -> Backend:
-        return _shared_backend(self.backend, self.hub_id, self.catalog)
+        catalog = self._catalog_file().current()
+        if self.backend == "memory":
+            return _memory_backend(frozenset(image.image for image in catalog.images))
+        return _docker_backend(self.hub_id, servers_network(catalog, self.hub_id), catalog.home.docker)
+
+
+# One backend for the process and its settings: its connections, threads and event stream serve all
+# spawners. Where the catalog's settings change, running servers are found by their labels all the same.
 
 
 @cache
-def _shared_catalog(path: str) -> CatalogFile:
-    return CatalogFile(Path(path))
+def _memory_backend(images: frozenset[str]) -> Backend:
+    return MemoryBackend(dict.fromkeys(images, Behaviour.ANSWERS))
 
 
 @cache
-def _shared_backend(kind: str, hub_id: str, path: str) -> Backend:
-    """One backend for the process: its connections, threads and event stream serve all spawners."""
-    catalog = _shared_catalog(path).current()
-    if kind == "memory":
-        return MemoryBackend({image.image: Behaviour.ANSWERS for image in catalog.images})
-    return DockerBackend(hub_id, servers_network(catalog, hub_id), catalog.home.docker)
+def _docker_backend(hub_id: str, network: str, homes: DockerHome) -> Backend:
+    return DockerBackend(hub_id, network, homes)
 
 
 class _PrefillOnly(Exception):

@@ -1,0 +1,94 @@
+"""Starts, stops and deaths of servers, and what the hub knows of them."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+from harness.hub import Hub, Person, wait_for
+
+NOTE = "/home/jovyan/notebooks/note"
+
+
+def test_progress_never_goes_back_and_ends_when_the_server_is_ready(person: Person) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        start = pool.submit(person.start, {"user_options": {"size": "small"}})
+        wait_for(person.server, "the start", pause=0.02)
+        events = list(person.progress())
+        assert start.result().status_code in {201, 202}
+    bar = [event["progress"] for event in events]
+    assert bar == sorted(bar)
+    assert bar[-1] == 100
+    assert events[-1]["ready"] is True
+    assert not any(event.get("failed") for event in events)
+    assert "Starting your server" in [event["message"] for event in events]
+
+
+def test_a_killed_container_is_seen_within_two_seconds(hub: Hub, person: Person) -> None:
+    person.started({"user_options": {"size": "small"}})
+    hub.servers.container(person.name).kill()
+    killed = time.monotonic()
+    wait_for(lambda: not person.active(), "the end", seconds=10, pause=0.05)
+    assert time.monotonic() - killed < 2
+    wait_for(lambda: hub.servers.of(person.name) == [], "the clean-up", seconds=10)
+
+
+def test_after_a_death_the_next_start_works_and_the_form_tells_of_it(hub: Hub, person: Person) -> None:
+    person.started({"user_options": {"size": "small"}})
+    hub.servers.container(person.name).kill()
+    wait_for(lambda: not person.active(), "the end")
+    form = person.web.get(f"{hub.url}/hub/spawn/{person.name}").text
+    assert "Your server ended by itself." in form
+    person.started()
+    assert person.active()
+
+
+def test_a_home_outlives_its_containers(hub: Hub, person: Person) -> None:
+    person.started({"user_options": {"size": "small"}})
+    first = hub.servers.container(person.name).id
+    hub.servers.output(person.name, "sh", "-c", f"echo kept > {NOTE}; echo gone > /home/jovyan/elsewhere")
+    person.stop()
+    assert hub.servers.of(person.name) == []
+    person.started()
+    assert hub.servers.container(person.name).id != first
+    assert hub.servers.output(person.name, "cat", NOTE) == "kept\n"
+    assert "elsewhere" not in hub.servers.output(person.name, "ls", "/home/jovyan")
+
+
+def test_a_named_server_shares_the_home_which_outlives_its_deletion(hub: Hub, person: Person) -> None:
+    person.started({"user_options": {"size": "small"}}, server="gpu")
+    person.started({"user_options": {"size": "small"}})
+    assert len(hub.servers.of(person.name)) == 2
+    hub.servers.output(person.name, "sh", "-c", f"echo kept > {NOTE}", server="gpu")
+    person.stop("gpu", remove=True)
+    wait_for(lambda: len(hub.servers.of(person.name)) == 1, "the removal of one of two containers")
+    assert hub.servers.has_home(person.name)
+    assert hub.servers.output(person.name, "cat", NOTE) == "kept\n"
+    person.stop()
+    assert hub.servers.has_home(person.name)
+
+
+def test_a_stop_during_a_start_leaves_nothing_and_the_next_start_works(hub: Hub, person: Person) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        start = pool.submit(person.start, {"user_options": {"size": "small"}})
+        wait_for(lambda: hub.servers.of(person.name), "the container", pause=0.02)
+        person.stop()
+        start.result()
+    wait_for(lambda: hub.servers.of(person.name) == [], "the clean-up", seconds=20)
+    person.started({"user_options": {"size": "small"}})
+    assert len(hub.servers.of(person.name)) == 1
+
+
+def test_a_stop_of_what_does_not_run_is_no_error(person: Person) -> None:
+    person.stop()
+    person.started({"user_options": {"size": "small"}})
+    person.stop()
+    person.stop()
+
+
+def test_a_second_start_is_refused_while_the_server_runs(hub: Hub, person: Person) -> None:
+    person.started({"user_options": {"size": "small"}})
+    before = hub.servers.container(person.name).id
+    assert person.start({"user_options": {"size": "large"}}).status_code == 400
+    assert hub.servers.container(person.name).id == before
+    assert hub.servers.limits(person.name).cpu == 0.5

@@ -1,0 +1,38 @@
+"""The hub's id, which `configure` makes once and keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from traitlets.config import Config
+
+from stateroom import configure
+from stateroom.configuration import stored_hub_id
+from stateroom.errors import CatalogError
+
+CATALOG = Path(__file__).parents[2] / "config" / "catalog.yaml"
+
+
+def test_the_id_is_made_once(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    first = stored_hub_id(tmp_path)
+    assert stored_hub_id(tmp_path) == first
+    assert stored_hub_id(tmp_path) != stored_hub_id(other)
+
+
+def test_a_damaged_id_is_refused_and_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "hub-id").write_text("../../etc\n")
+    with pytest.raises(CatalogError, match="remove the file"):
+        stored_hub_id(tmp_path)
+    assert (tmp_path / "hub-id").read_text() == "../../etc\n"
+
+
+def test_a_hub_is_configured_in_one_line(tmp_path: Path) -> None:
+    c = Config()
+    configure(c, catalog=CATALOG, backend="memory", data=tmp_path)
+    assert c.JupyterHub.spawner_class == "stateroom"
+    assert c.JupyterHub.cleanup_servers is False
+    assert c.StateroomSpawner.catalog == str(CATALOG)
+    assert c.StateroomSpawner.hub_id == stored_hub_id(tmp_path)
