@@ -57,7 +57,9 @@ class Hub:
 
     def up(self) -> None:
         """Start the hub and wait until it answers."""
-        command = [STATEROOM, "up", "--data", self.data, "--port", str(self.port), "--catalog", self.catalog]
+        # What a shell starts in the background inherits a deaf ear for Ctrl-C; a person's terminal gives none.
+        hearing = ["env", "--default-signal=INT"]
+        command = [*hearing, STATEROOM, "up", "--data", self.data, "--port", str(self.port), "--catalog", self.catalog]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for(self._answers, "the hub")

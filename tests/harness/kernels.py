@@ -45,6 +45,8 @@ class Kernel:
                     return printed
         finally:
             socket.close()
+            while await socket.read_message() is not None:
+                pass  # until the other side has closed, too
         raise AssertionError("the server closed the connection")
 
 

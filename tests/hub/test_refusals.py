@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -58,9 +59,11 @@ FORM = [
 
 
 @pytest.fixture(scope="module")
-def anybody(hub: Hub) -> Person:
+def anybody(hub: Hub) -> Iterator[Person]:
     """Nothing is ever started for these, so that one person is enough."""
-    return hub.person()
+    anybody = hub.person()
+    yield anybody
+    anybody.close()
 
 
 @pytest.mark.parametrize(("options", "sentence"), REST, ids=shown)

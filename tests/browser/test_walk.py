@@ -1,0 +1,132 @@
+"""The one walk that everything is for: log in, pick a size, work at ~/notebooks, stop, come back."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+from playwright.sync_api import Page, ViewportSize, expect
+
+from harness.hub import Hub, wait_for
+
+README_PICTURE = Path(__file__).parents[2] / "spawner" / "form.png"
+LARGEST_PICTURE = 150_000
+PICTURE: ViewportSize = {"width": 1200, "height": 660}
+
+# Works with version 1 and 2 of the kernel's control groups.
+WHERE_AND_HOW_MUCH = """\
+import os, pathlib
+root = pathlib.Path("/sys/fs/cgroup")
+if (root / "memory.max").exists():
+    memory, cpu = (root / "memory.max").read_text(), (root / "cpu.max").read_text().split()
+else:
+    memory = (root / "memory/memory.limit_in_bytes").read_text()
+    cpu = [(root / f"cpu/cpu.cfs_{name}_us").read_text() for name in ("quota", "period")]
+print("found:", os.getcwd(), int(memory), int(cpu[0]) / int(cpu[1]))
+"""
+
+
+def test_a_person_picks_a_size_and_works_at_notebooks(hub: Hub, page: Page, screenshots: Path) -> None:
+    person = hub.person(name="ada")
+    log_in(page, hub, person.name, person.password)
+
+    expect(page.get_by_role("radio", name=re.compile("^Small"))).to_be_visible()
+    expect(page.get_by_role("radio", name=re.compile("^Large"))).to_be_visible()
+    expect(page.get_by_role("radio", name=re.compile("^Standard"))).to_be_checked()
+    page.screenshot(path=screenshots / "form.png")
+
+    page.get_by_role("radio", name="Custom").check()
+    page.locator("input[name=cpu]").fill("1.5")
+    page.locator("input[name=memory]").fill("3")
+    keep_picture_for_readme(page, screenshots / "custom.png")
+    page.get_by_role("button", name="Start").click()
+
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    expect(page.locator("#progress-message")).to_contain_text(re.compile("server", re.IGNORECASE))
+    page.screenshot(path=screenshots / "progress.png")
+
+    expect(page.locator(".jp-Launcher")).to_be_visible()
+    page.screenshot(path=screenshots / "lab.png")
+    make_notebook(page)
+    run_cell(page, WHERE_AND_HOW_MUCH)
+    expect(page.locator(".jp-OutputArea-output")).to_contain_text("found: /home/jovyan/notebooks 3221225472 1.5")
+    page.screenshot(path=screenshots / "notebook.png")
+    save_notebook(page, "walk.ipynb")
+
+    stop_server(page, hub)
+    wait_for(lambda: not hub.servers.of(person.name), "the server's end")
+
+    page.goto(f"{hub.url}/hub/spawn/{person.name}")
+    expect(page.get_by_role("radio", name="Custom")).to_be_checked()
+    expect(page.locator("input[name=cpu]")).to_have_value("1.5")
+    page.get_by_role("button", name="Start").click()
+    page.locator(".jp-DirListing-item", has_text="walk.ipynb").dblclick()
+    expect(page.locator(".jp-OutputArea-output").first).to_contain_text("found: /home/jovyan/notebooks")
+    page.screenshot(path=screenshots / "again.png")
+
+
+def test_a_refused_choice_shows_what_was_typed_and_why(hub: Hub, page: Page, screenshots: Path) -> None:
+    person = hub.person()
+    log_in(page, hub, person.name, person.password)
+    page.get_by_role("radio", name="Custom").check()
+    page.locator("input[name=cpu]").fill("12")
+    page.get_by_role("button", name="Start").click()
+    expect(page.get_by_text("You asked for 12 CPU. The most offered to you is 4.")).to_be_visible()
+    expect(page.locator("input[name=cpu]")).to_have_value("12")
+    page.screenshot(path=screenshots / "refused.png")
+    assert hub.servers.of(person.name) == []
+
+
+def log_in(page: Page, hub: Hub, name: str, password: str) -> None:
+    """Log in, which leads to the form."""
+    page.goto(hub.url)
+    page.get_by_label("Username").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Start")).to_be_visible()
+
+
+def keep_picture_for_readme(page: Page, picture: Path) -> None:
+    """The form alone and small; the README's own picture is only written when STATEROOM_README_PICTURE is set."""
+    before = page.viewport_size
+    assert before is not None
+    page.get_by_role("heading", name="Start your server").click()  # no field shows a cursor
+    page.set_viewport_size(PICTURE)
+    page.screenshot(path=picture)
+    page.set_viewport_size(before)
+    assert picture.stat().st_size < LARGEST_PICTURE
+    if os.environ.get("STATEROOM_README_PICTURE"):
+        shutil.copyfile(picture, README_PICTURE)
+
+
+def make_notebook(page: Page) -> None:
+    """A new notebook, from the launcher. A cell that is run before there is a kernel is passed over."""
+    page.locator(".jp-LauncherCard[data-category=Notebook]", has_text="Python 3").first.click()
+    expect(page.locator(".jp-Notebook .jp-Cell")).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile(r"^Python 3 .* Idle$"))).to_be_visible()
+
+
+def run_cell(page: Page, code: str) -> None:
+    """Put code into the first cell and run it. Not typed: the editor would add brackets and indentation."""
+    editor = page.locator(".jp-Notebook .jp-Cell .cm-content").first
+    editor.fill(code)
+    expect(editor).to_contain_text("print(")
+    editor.press("Shift+Enter")
+
+
+def save_notebook(page: Page, name: str) -> None:
+    """Save under a name, and wait until the tab shows no unsaved change."""
+    page.keyboard.press("Control+s")
+    page.get_by_role("dialog").get_by_role("textbox").fill(name)
+    page.get_by_role("button", name="Rename and Save").click()
+    expect(page.locator(".jp-DirListing-item", has_text=name)).to_be_visible()
+    expect(page.locator(".jp-mod-dirty")).to_have_count(0)
+
+
+def stop_server(page: Page, hub: Hub) -> None:
+    """Stop the server on the hub's home page."""
+    page.goto(f"{hub.url}/hub/home")
+    page.get_by_role("button", name="Stop My Server").click()
+    expect(page.get_by_role("button", name="Stop My Server")).to_be_hidden()

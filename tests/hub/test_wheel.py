@@ -1,0 +1,38 @@
+"""The package works from an installed wheel: what `up` needs beside the code is in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+_WHERE = """
+from stateroom.cli.proxy import _SOURCES
+from stateroom.cli.up import shipped_catalog
+from stateroom.images import sources
+print(shipped_catalog(), sources(), _SOURCES, sep="\\n")
+"""
+
+
+def test_an_installed_wheel_brings_catalog_image_and_proxy_along(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, ROOT]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("stateroom-*.whl")
+    installed = tmp_path / "installed"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(installed)
+    told = subprocess.run(
+        [sys.executable, "-c", _WHERE], env={"PYTHONPATH": str(installed)}, check=True, capture_output=True, text=True
+    )
+    catalog, images, proxy = map(Path, told.stdout.split())
+    assert all(path.is_relative_to(installed) for path in (catalog, images, proxy))
+    assert catalog.read_bytes() == (ROOT / "config" / "catalog.yaml").read_bytes()
+    assert files(images) == files(ROOT / "images" / "unified")
+    assert (proxy / "package-lock.json").is_file()
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

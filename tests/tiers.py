@@ -1,0 +1,389 @@
+"""Runs the tiers of the tests, having installed what they need: the inside of `./test`.
+
+Runs with any Python 3.11 before anything is installed, so it imports nothing
+but the standard library. A tier is a command or a pytest process of its own; a
+failed one does not keep the next from running.
+"""
+
+# ruff: noqa: T201 - it talks to the person who waits
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import hashlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+STAMP = VENV / ".tested-with"
+ENGINE = ROOT / ".cache" / "test-engine"  # its log stays there
+SCRIPTS = ("run", "test", ".ci/run")
+
+# Far beyond what a tier takes; a tier that hangs must not take the rest with it.
+LONGEST_TIER = 30 * 60
+NO_TESTS = 5  # pytest's exit code where nothing was selected
+
+
+class Unmet(Exception):
+    """Something that a tier needs cannot be had here; the message is the reason for skipping it."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a tier."""
+
+    tier: str
+    passed: int = 0
+    failed: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """One tier. `needs` are met in their order before it runs; `partly`: some of it runs without them."""
+
+    name: str
+    about: str
+    run: Callable[[str, Sequence[str]], Outcome]
+    needs: tuple[Callable[[], None], ...] = ()
+    partly: bool = False
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the tiers that were asked for; the exit code."""
+    own, options = split_at_dashes(arguments)
+    asked = parser().parse_args(own)
+    if asked.list:
+        for tier in TIERS:
+            print(f"{tier.name:10}{tier.about}")
+        return 0
+    if unknown := set(asked.tiers) - set(names()):
+        parser().error(f"there is no tier {', '.join(sorted(unknown))}; the tiers are {', '.join(names())}")
+    chosen = [tier for tier in TIERS if tier.name in asked.tiers or not asked.tiers]
+    outcomes: list[Outcome] = []
+    try:
+        install_package()
+        for tier in chosen:
+            outcomes.append(run_tier(tier, options))  # noqa: PERF401 - one at a time, to have those before a Ctrl-C
+    except Unmet as reason:
+        print(f"./test: {reason}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nInterrupted.", file=sys.stderr)
+        return 130
+    finally:
+        stop_own_engine()
+    return summary(outcomes, no_skips=asked.require_all or os.environ.get("CI") == "true")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    made = argparse.ArgumentParser(
+        prog="./test",
+        usage="./test [tier...] [-- pytest options]",
+        description="Runs the tests, having installed what they need. Without a tier it runs all of them, in order.",
+        epilog="A Docker engine that had to be started is stopped at the end, unless STATEROOM_KEEP_ENGINE is set. "
+        "STATEROOM_SCREENSHOTS=FOLDER keeps what the browser tier saw; "
+        "STATEROOM_README_PICTURE=1 renews the README's picture. "
+        "Example: ./test unit -- -k choice",
+    )
+    made.add_argument("tiers", nargs="*", metavar="tier", help=", ".join(names()))
+    made.add_argument("--list", action="store_true", help="name the tiers and what they check")
+    made.add_argument("--require-all", action="store_true", help="count what was skipped as failed, as CI=true does")
+    return made
+
+
+def run_tier(tier: Tier, options: Sequence[str]) -> Outcome:
+    """Meet the tier's needs, run it and take the time."""
+    print(f"\n== {tier.name}: {tier.about}", flush=True)
+    started = time.monotonic()
+    try:
+        meet(tier)
+    except Unmet as reason:
+        print(f"skipped: {reason}", flush=True)
+        outcome = Outcome(tier.name, skipped=[f"the whole tier: {reason}"])
+    else:
+        outcome = tier.run(tier.name, options)
+    outcome.seconds = time.monotonic() - started
+    return outcome
+
+
+def meet(tier: Tier) -> None:
+    """Meet the tier's needs. Raises Unmet, unless part of the tier runs without them."""
+    try:
+        for need in tier.needs:
+            need()
+    except Unmet as reason:
+        if not tier.partly:
+            raise
+        print(f"Without all it needs: {reason}", flush=True)
+
+
+# How tiers run
+
+
+def run_lint(name: str, _options: Sequence[str]) -> Outcome:
+    """Style of the Python code, and the shell scripts."""
+    scripts = [script for script in SCRIPTS if (ROOT / script).exists()]
+    return run_commands(
+        name,
+        [tool("ruff"), "check", "."],
+        [tool("ruff"), "format", "--check", "."],
+        *(["bash", "-n", script] for script in scripts),
+        [tool("shellcheck"), *scripts],
+    )
+
+
+def run_types(name: str, _options: Sequence[str]) -> Outcome:
+    """The package's types, strictly."""
+    return run_commands(name, [tool("mypy")])
+
+
+def run_imports(name: str, _options: Sequence[str]) -> Outcome:
+    """Who may import whom."""
+    return run_commands(name, [tool("lint-imports")])
+
+
+def run_commands(name: str, *commands: Sequence[str]) -> Outcome:
+    """Each command is one check."""
+    outcome = Outcome(name)
+    for command in commands:
+        words = " ".join([Path(command[0]).name, *command[1:]])
+        print(f"$ {words}", flush=True)
+        if call(command) == 0:
+            outcome.passed += 1
+        else:
+            outcome.failed.append(words)
+    return outcome
+
+
+def run_pytest(name: str, options: Sequence[str]) -> Outcome:
+    """One pytest process over the tier's folder."""
+    with tempfile.TemporaryDirectory(prefix="stateroom-test-") as folder:
+        report = Path(folder) / "report.xml"
+        pytest = [tool("python"), "-m", "pytest", "-q", "--tb=short", f"tests/{name}", f"--junitxml={report}"]
+        code = call([*pytest, *options])
+        outcome = outcome_from_report(name, report) if report.exists() else Outcome(name)
+    if code == NO_TESTS and not options:
+        outcome.failed.append(f"tests/{name} holds no tests")
+    elif code not in {0, 1, NO_TESTS} or (code == 1 and not outcome.failed):
+        outcome.failed.append(f"pytest ended with exit code {code}")
+    return outcome
+
+
+def outcome_from_report(name: str, report: Path) -> Outcome:
+    """The counts of a JUnit report. A test that fails twice, as in its clean-up, is one failed test."""
+    outcome = Outcome(name)
+    cases: dict[str, list[ET.Element]] = {}
+    for case in ET.parse(report).getroot().iter("testcase"):
+        words = [case.get("classname", ""), case.get("name", "")]
+        cases.setdefault("::".join(word for word in words if word), []).extend(case)
+    for case, parts in cases.items():
+        kinds = {part.tag: part for part in parts}
+        if kinds.keys() & {"failure", "error"}:
+            outcome.failed.append(case)
+        elif "skipped" in kinds:
+            outcome.skipped.append(f"{case}: {kinds['skipped'].get('message', '')}")
+        else:
+            outcome.passed += 1
+    return outcome
+
+
+def call(command: Sequence[str], limit: float = LONGEST_TIER) -> int:
+    """Run a command in the checkout, its output straight to the terminal; the exit code."""
+    path = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    child = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PATH": path})
+    try:
+        return child.wait(limit)
+    except subprocess.TimeoutExpired:
+        print(f"Took longer than {limit:.0f} s; ended.", flush=True)
+        child.send_signal(signal.SIGINT)  # so that pytest still cleans up
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(60)
+        return 124
+    except KeyboardInterrupt:
+        # The child has got it as well.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            child.wait(60)
+        raise
+    finally:
+        child.kill()
+        child.wait()
+
+
+def tool(name: str) -> str:
+    """A program of the virtual environment."""
+    return str(VENV / "bin" / name)
+
+
+# What tiers need
+
+
+def once(meet: Callable[[], None]) -> Callable[[], None]:
+    """Meet a need once a run; what could not be met the first time is not tried again."""
+
+    @cache
+    def unmet() -> Unmet | None:
+        try:
+            meet()
+        except Unmet as reason:
+            return reason
+        return None
+
+    def met() -> None:
+        if reason := unmet():
+            raise reason
+
+    return met
+
+
+def install_package() -> None:
+    """A virtual environment with the package and the tools of its tests, made anew when they change."""
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + sys.version.encode()).hexdigest()
+    if STAMP.exists() and STAMP.read_text() == wanted:
+        return
+    print("Installing the package and the tools of its tests into .venv ...", flush=True)
+    if not venv_works():
+        make_venv()
+    pip = [tool("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[test]"]
+    if call(pip) != 0:
+        raise Unmet("the package and its tools could not be installed; pip's words are above.")
+    STAMP.write_text(wanted)
+
+
+def venv_works() -> bool:
+    """Whether there is one, made here: one that was moved along with the checkout starts the wrong programs."""
+    made = VENV / "pyvenv.cfg"
+    return Path(tool("pip")).exists() and made.exists() and str(VENV) in made.read_text()
+
+
+def make_venv() -> None:
+    """Debian keeps what this takes in a package of its own."""
+    make = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+    if subprocess.run(make, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0:
+        return
+    install_packages("python3-venv")
+    if call(make) != 0:
+        raise Unmet("a virtual environment could not be made; python's words are above.")
+
+
+@once
+def need_engine() -> None:
+    """A Docker engine that answers: one that is there, else one of our own."""
+    if call([tool("python"), "tests/harness/engine.py", "up", str(ENGINE)]) != 0:
+        raise Unmet("no Docker engine answers, and none could be started; the reason is above")
+
+
+def stop_own_engine() -> None:
+    """Stop the engine that the tests started, unless it shall stay for the next run."""
+    if ENGINE.exists() and not os.environ.get("STATEROOM_KEEP_ENGINE"):
+        call([tool("python"), "tests/harness/engine.py", "down", str(ENGINE)])
+
+
+@once
+def need_image() -> None:
+    """The unified image, built from these very files."""
+    print("Building the unified image, if its files changed ...", flush=True)
+    if call([tool("stateroom"), "images", "build"]) != 0:
+        raise Unmet("the unified image could not be built; the words of `stateroom images build` are above")
+
+
+@once
+def need_browser() -> None:
+    """Debian's Chromium, with letters to show."""
+    if not shutil.which("chromium"):
+        install_packages("chromium", "fonts-dejavu-core")
+
+
+def install_packages(*packages: str) -> None:
+    """Debian packages, where this may install them."""
+    words = " ".join(packages)
+    if not shutil.which("apt-get"):
+        raise Unmet(f"{words} cannot be installed here, where there is no apt-get; install them and run ./test again")
+    if os.geteuid() != 0:
+        raise Unmet(f"{words} can only be installed by root; run: apt-get install {words}")
+    print(f"Installing {words} ...", flush=True)
+    update_package_lists()
+    quietly = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "Dpkg::Use-Pty=0"]
+    install = [*quietly, "install", "--yes", "--no-install-recommends", *packages]
+    result = subprocess.run(install, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    if result.returncode != 0:
+        print(result.stdout, flush=True)
+        raise Unmet(f"{words} could not be installed; apt's words are above")
+
+
+@cache
+def update_package_lists() -> None:
+    """Once a run; what fails here shows at the installing."""
+    subprocess.run(["apt-get", "-qq", "update"], check=False)
+
+
+# What the reader sees at the end
+
+
+def summary(outcomes: Sequence[Outcome], *, no_skips: bool) -> int:
+    """Print the table and the reasons; the exit code."""
+    print(f"\n{'tier':10}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    for outcome in outcomes:
+        print(
+            f"{outcome.tier:10}{outcome.passed:8}{len(outcome.failed):8}{len(outcome.skipped):9}{outcome.seconds:9.1f}"
+        )
+    print()
+    for line in reasons(outcomes):
+        print(line)
+    failed = sum(len(outcome.failed) for outcome in outcomes)
+    skipped = sum(len(outcome.skipped) for outcome in outcomes)
+    if skipped and no_skips:
+        print("What was skipped counts as failed here.")
+    print(f"{sum(outcome.passed for outcome in outcomes)} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or (skipped and no_skips) else 0
+
+
+def reasons(outcomes: Sequence[Outcome]) -> Iterator[str]:
+    """A line for each test that did not pass."""
+    for outcome in outcomes:
+        yield from (f"skipped in {outcome.tier}: {reason}" for reason in outcome.skipped)
+    for outcome in outcomes:
+        yield from (f"failed in {outcome.tier}: {test}" for test in outcome.failed)
+
+
+def split_at_dashes(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Our own arguments, and pytest's, which follow `--`."""
+    if "--" not in arguments:
+        return list(arguments), []
+    at = list(arguments).index("--")
+    return list(arguments[:at]), list(arguments[at + 1 :])
+
+
+def names() -> list[str]:
+    """The tiers' names."""
+    return [tier.name for tier in TIERS]
+
+
+TIERS = (
+    Tier("lint", "style of the code and the scripts", run_lint),
+    Tier("types", "mypy, strictly", run_types),
+    Tier("imports", "who may import whom", run_imports),
+    Tier("unit", "each module alone; needs no engine", run_pytest),
+    Tier("contract", "every backend keeps the same promises", run_pytest, (need_engine, need_image), partly=True),
+    Tier("docker", "the Docker backend against a real engine", run_pytest, (need_engine, need_image)),
+    Tier("hub", "a real hub, from the login to the cgroup", run_pytest, (need_engine, need_image)),
+    Tier("browser", "a person's walk in a real browser", run_pytest, (need_engine, need_image, need_browser)),
+)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,107 @@
+"""What makes `./test` red or green."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tiers
+from tiers import Outcome, Tier, Unmet, outcome_from_report, run_tier, split_at_dashes, summary
+
+REPORT = """<testsuites><testsuite>
+<testcase classname="tests.unit.test_a" name="test_good"/>
+<testcase classname="tests.unit.test_a" name="test_bad"><failure message="no"/></testcase>
+<testcase classname="tests.unit.test_a" name="test_twice"><failure message="no"/></testcase>
+<testcase classname="tests.unit.test_a" name="test_twice"><error message="clean-up"/></testcase>
+<testcase classname="tests.unit.test_a" name="test_late"><error message="clean-up"/></testcase>
+<testcase classname="" name="tests.unit.test_b"><error message="collection failure"/></testcase>
+<testcase classname="tests.unit.test_a" name="test_away"><skipped message="no engine"/></testcase>
+</testsuite></testsuites>"""
+
+GREEN = Outcome("unit", passed=3)
+RED = Outcome("unit", passed=3, failed=["test_bad"])
+PARTLY = Outcome("hub", passed=1, skipped=["test_away: no engine"])
+
+
+def test_a_report_is_counted_test_by_test(tmp_path: Path) -> None:
+    report = tmp_path / "report.xml"
+    report.write_text(REPORT)
+    outcome = outcome_from_report("unit", report)
+    assert outcome.passed == 1
+    assert [test.rpartition("::")[2] for test in outcome.failed] == [
+        "test_bad", "test_twice", "test_late", "tests.unit.test_b",
+    ]  # fmt: skip
+    assert outcome.skipped == ["tests.unit.test_a::test_away: no engine"]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "no_skips", "code"),
+    [
+        ([GREEN], False, 0),
+        ([GREEN], True, 0),
+        ([GREEN, RED], False, 1),
+        ([GREEN, PARTLY], False, 0),
+        ([GREEN, PARTLY], True, 1),
+    ],
+)
+def test_failures_are_red_and_so_are_skips_where_all_is_required(
+    outcomes: list[Outcome], code: int, *, no_skips: bool
+) -> None:
+    assert summary(outcomes, no_skips=no_skips) == code
+
+
+def test_the_last_line_counts_and_each_skip_has_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    summary([RED, PARTLY], no_skips=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1] == "4 passed, 1 failed, 1 skipped"
+    assert "skipped in hub: test_away: no engine" in lines
+    assert "failed in unit: test_bad" in lines
+
+
+def test_a_tier_whose_needs_cannot_be_met_is_skipped_with_the_reason() -> None:
+    outcome = run_tier(Tier("hub", "", lambda name, _: Outcome(name, passed=1), (unmet,)), [])
+    assert (outcome.passed, outcome.skipped) == (0, ["the whole tier: no engine"])
+
+
+def test_a_tier_that_runs_in_part_runs_without_its_needs() -> None:
+    tier = Tier("contract", "", lambda name, _: Outcome(name, passed=1), (unmet,), partly=True)
+    assert run_tier(tier, []).passed == 1
+
+
+def test_what_could_not_be_met_is_not_tried_again() -> None:
+    tried = []
+
+    @tiers.once
+    def need() -> None:
+        tried.append(1)
+        raise Unmet("no engine")
+
+    for _ in range(2):
+        with pytest.raises(Unmet, match="no engine"):
+            need()
+    assert tried == [1]
+
+
+def test_what_follows_the_dashes_is_pytests() -> None:
+    assert split_at_dashes(["unit", "--", "-k", "choice", "--", "x"]) == (["unit"], ["-k", "choice", "--", "x"])
+    assert split_at_dashes(["unit"]) == (["unit"], [])
+
+
+def test_every_tier_with_tests_has_its_folder() -> None:
+    tests = Path(tiers.__file__).parent
+    assert [
+        tier.name for tier in tiers.TIERS if tier.run is tiers.run_pytest and not (tests / tier.name).is_dir()
+    ] == []
+
+
+def test_an_unknown_tier_is_refused_with_the_known_ones() -> None:
+    done = subprocess.run([sys.executable, tiers.__file__, "unti"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "there is no tier unti; the tiers are lint, types" in done.stderr
+
+
+def unmet() -> None:
+    raise Unmet("no engine")
