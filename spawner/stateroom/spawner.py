@@ -66,8 +66,8 @@ class StateroomSpawner(Spawner):
     hub_id = Unicode(config=True, help="The hub's id in the names and labels of what it makes.")
 
     # Servers listen on every address of their own container.
-    ip = Unicode("0.0.0.0", help="")  # noqa: S104 - a container's own
-    port = Integer(PORT, help="")
+    ip = Unicode("0.0.0.0")  # noqa: S104 - a container's own
+    port = Integer(PORT)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -205,7 +205,8 @@ class StateroomSpawner(Spawner):
             return None
         if state.life in (Life.RUNNING, Life.STARTING):
             return None
-        self._farewell = " ".join(word for word in ("Your server ended by itself.", state.reason) if word)
+        gone = "Your server was stopped from outside the hub."
+        self._farewell = gone if state.life is Life.ABSENT else f"Your server ended by itself. {state.reason}".rstrip()
         return state.exit_code
 
     async def get_url(self) -> str:
