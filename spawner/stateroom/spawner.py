@@ -244,7 +244,11 @@ class StateroomSpawner(Spawner):
         """The hub calls this after every stop, also of a server that died or never ran: nothing may be left."""
         if self._token_id is not None:
             self._revoke_token()
-            await self.stop()
+            try:
+                await self.stop()
+            except BackendError as error:
+                # The next start removes it.
+                self.log.warning("Something is left of %s: %s %s", self._log_name, error, error.detail)
         await maybe_future(super().run_post_stop_hook())
 
     async def delete_forever(self) -> None:
