@@ -15,7 +15,7 @@ from stateroom.backends.docker.payload import PROCESS_LIMIT
 from stateroom.backends.memory import Behaviour
 from stateroom.catalog import DockerHome
 from stateroom.deadline import Deadline
-from stateroom.errors import ImageUnfit, NameTaken
+from stateroom.errors import EngineRefused, ImageUnfit, NameTaken
 from stateroom.names import HUB, USER
 from stateroom.progress import Progress
 from stateroom.spec import ServerSpec
@@ -224,3 +224,16 @@ async def test_running_out_of_memory_is_told(subject: DockerSubject) -> None:
     spec = make_spec(subject, image=tag)
     with pytest.raises(Exception, match=r"exit code 137\)\. It ran out of memory"):
         await subject.backend.start(spec, Deadline.after(30, "waiting"), unheard)
+
+
+async def test_a_start_that_the_engine_refuses_removes_nothing_of_somebody_else(subject: DockerSubject) -> None:
+    spec = make_spec(subject, memory=1024)  # Docker refuses so little before it looks at the name
+    subject.client.create_container_from_config(
+        {"Image": BASE_IMAGE, "Labels": {HUB: "another"}, "Entrypoint": ["sleep", "60"], "Cmd": []}, spec.ref.name
+    )
+    try:
+        with pytest.raises(EngineRefused, match="memory"):
+            await subject.backend.start(spec, Deadline.after(30, "waiting"), unheard)
+        assert subject.client.inspect_container(spec.ref.name)["Config"]["Labels"][HUB] == "another"
+    finally:
+        subject.client.remove_container(spec.ref.name, force=True)

@@ -16,7 +16,6 @@ from stateroom.catalog import DockerHome
 from stateroom.deadline import Deadline
 from stateroom.errors import (
     BackendError,
-    BackendUnavailable,
     DeadlineExceeded,
     HomeRefused,
     ImageUnavailable,
@@ -53,7 +52,7 @@ class DockerBackend:
 
     async def state(self, ref: ServerRef) -> ServerState:
         """See Backend.state."""
-        return self._state_of(ref, await self._engine.inspect_container(ref.name))
+        return self._state_of(await self._found(ref))
 
     async def ended(self, ref: ServerRef) -> ServerState:
         """See Backend.ended."""
@@ -71,8 +70,8 @@ class DockerBackend:
     async def stop(self, ref: ServerRef, deadline: Deadline) -> None:
         """See Backend.stop."""
         await self._starts.cancel(ref)
-        found = await self._engine.inspect_container(ref.name)
-        if found is None or not _is(ref, found):
+        found = await self._found(ref)
+        if found is None:
             return
         if found["State"]["Running"]:
             async with deadline.enforced():
@@ -90,8 +89,7 @@ class DockerBackend:
 
     async def logs(self, ref: ServerRef, lines: int) -> str:
         """See Backend.logs."""
-        found = await self._engine.inspect_container(ref.name)
-        return await self._engine.read_logs(ref.name, lines) if found and _is(ref, found) else ""
+        return await self._engine.read_logs(ref.name, lines) if await self._found(ref) else ""
 
     async def remove_home(self, home: HomeRef) -> None:
         """See Backend.remove_home."""
@@ -122,8 +120,6 @@ class DockerBackend:
             words = await self._last_words(spec)
             await self._discard(spec.ref)
             raise type(error)(f"{error} {words}".rstrip(), detail=error.detail) from error
-        except NameTaken:
-            raise
         except BaseException:
             await self._discard(spec.ref)
             raise
@@ -190,7 +186,7 @@ class DockerBackend:
 
     async def _answer(self, spec: ServerSpec) -> str:
         """Wait until the server answers or ends, whichever is first."""
-        state = self._state_of(spec.ref, await self._engine.inspect_container(spec.ref.name))
+        state = await self.state(spec.ref)
         if not state.address:
             raise ServerEnded(_farewell(state))
         ended = asyncio.ensure_future(self.ended(spec.ref))
@@ -207,13 +203,19 @@ class DockerBackend:
 
     async def _last_words(self, spec: ServerSpec) -> str:
         with contextlib.suppress(BackendError):
-            return last_words(await self._engine.read_logs(spec.ref.name, _LAST_WORDS), spec.secrets.values())
+            return last_words(await self.logs(spec.ref, _LAST_WORDS), spec.secrets.values())
         return ""
 
     async def _discard(self, ref: ServerRef) -> None:
         """Leave nothing of a failed start. An engine that is away keeps it until the next start removes it."""
-        with contextlib.suppress(BackendUnavailable):
-            await self._engine.remove_container(ref.name)
+        with contextlib.suppress(BackendError):
+            if await self._found(ref):
+                await self._engine.remove_container(ref.name)
+
+    async def _found(self, ref: ServerRef) -> dict[str, Any] | None:
+        """The server's container, None if there is none. One of somebody else's under its name does not count."""
+        found = await self._engine.inspect_container(ref.name)
+        return found if found and _is(ref, found) else None
 
     async def _state_when_available(self, ref: ServerRef) -> ServerState:
         while True:
@@ -222,8 +224,8 @@ class DockerBackend:
             except BackendError:
                 await asyncio.sleep(_RETRY_PAUSE)
 
-    def _state_of(self, ref: ServerRef, found: dict[str, Any] | None) -> ServerState:
-        if found is None or not _is(ref, found):
+    def _state_of(self, found: dict[str, Any] | None) -> ServerState:
+        if found is None:
             return ServerState(Life.ABSENT)
         state = found["State"]
         if state["Running"]:
