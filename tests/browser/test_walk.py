@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+from docker.models.containers import Container
 from playwright.sync_api import Page, ViewportSize, expect
 
 from harness.hub import Hub, wait_for
@@ -41,11 +45,11 @@ def test_a_person_picks_a_size_and_works_at_notebooks(hub: Hub, page: Page, scre
     page.locator("input[name=cpu]").fill("1.5")
     page.locator("input[name=memory]").fill("3")
     keep_picture_for_readme(page, screenshots / "custom.png")
-    page.get_by_role("button", name="Start").click()
-
-    expect(page.get_by_role("progressbar")).to_be_visible()
-    expect(page.locator("#progress-message")).to_contain_text(re.compile("server", re.IGNORECASE))
-    page.screenshot(path=screenshots / "progress.png")
+    with held_while_starting(hub, person.name):
+        page.get_by_role("button", name="Start").click()
+        expect(page.get_by_role("progressbar")).to_be_visible()
+        expect(page.locator("#progress-message")).to_contain_text(re.compile("server", re.IGNORECASE))
+        page.screenshot(path=screenshots / "progress.png")
 
     expect(page.locator(".jp-Launcher")).to_be_visible()
     page.screenshot(path=screenshots / "lab.png")
@@ -77,6 +81,25 @@ def test_a_refused_choice_shows_what_was_typed_and_why(hub: Hub, page: Page, scr
     expect(page.locator("input[name=cpu]")).to_have_value("12")
     page.screenshot(path=screenshots / "refused.png")
     assert hub.servers.of(person.name) == []
+
+
+@contextmanager
+def held_while_starting(hub: Hub, user: str) -> Iterator[None]:
+    """Freeze the server as soon as it runs: a fast start would be over before the browser has shown its progress."""
+
+    def freeze() -> Container:
+        running = wait_for(
+            lambda: [found for found in hub.servers.of(user) if found.status == "running"], "the container", pause=0.02
+        )
+        running[0].pause()
+        return running[0]
+
+    with ThreadPoolExecutor(1) as thread:
+        frozen = thread.submit(freeze)
+        try:
+            yield
+        finally:
+            frozen.result().unpause()
 
 
 def log_in(page: Page, hub: Hub, name: str, password: str) -> None:
