@@ -24,7 +24,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from stateroom.errors import SetupError
-from stateroom.files import open_private, replace_file
+from stateroom.files import file_signature, open_private, replace_file
 from stateroom.quantity import quoted
 
 LONGEST_NAME = 100
@@ -170,12 +170,11 @@ def _composed(password: str) -> str:
 
 def _signature(path: Path) -> tuple[int, int, int] | None:
     try:
-        status = path.stat()
+        return file_signature(path)
     except FileNotFoundError:
         return None
     except OSError as error:
         raise SetupError(f"The accounts in {path} cannot be read: {error.strerror}.") from error
-    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 def _read(path: Path) -> Mapping[str, Account]:

@@ -30,3 +30,9 @@ def open_private(path: Path, mode: str) -> IO[Any]:
 
 def _private(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def file_signature(path: Path) -> tuple[int, int, int]:
+    """What differs once a file has been written, replaced, or its symlink moved. Costs one `stat`. Raises OSError."""
+    status = path.stat()
+    return status.st_mtime_ns, status.st_ino, status.st_size

@@ -9,7 +9,6 @@ needs no thread; a symlink that moves (a mounted ConfigMap) changes the inode.
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic import ValidationError
 
 from stateroom.catalog import Catalog
 from stateroom.errors import CatalogError
+from stateroom.files import file_signature
 from stateroom.quantity import quoted
 
 log = logging.getLogger(__name__)
@@ -107,10 +107,9 @@ def shared_catalog_file(path: Path) -> CatalogFile:
 
 def _signature(path: Path) -> tuple[int, int, int] | None:
     try:
-        status = os.stat(path)  # noqa: PTH116 - the same call, named for what it is
+        return file_signature(path)
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_ino, status.st_size
 
 
 def _read(path: Path) -> str:

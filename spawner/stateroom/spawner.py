@@ -107,13 +107,14 @@ class StateroomSpawner(Spawner):
         state = _typed.get() or FormState(values={}, errors={}, notices=(), admin_notices=())
         notices = [self._farewell] if self._farewell else []
         values = dict(state.values)
+        allowance = self._allowance()
         if not values and self._accepted is not None:
-            recalled = recall(self._accepted, self._allowance())
+            recalled = recall(self._accepted, allowance)
             values = values_from_choice(recalled.choice)
             notices += [recalled.notice] if recalled.notice else []
         problems = self._catalog_file().problems if self.user.admin else ()
         return render_form(
-            self._allowance(),
+            allowance,
             FormState(values=values, errors=state.errors, notices=tuple(notices), admin_notices=problems),
         )
 

@@ -1,10 +1,13 @@
-"""A catalog in which each kind of offer appears once, for the tests of the core."""
+"""What several unit tests start from: a catalog in which each kind of offer appears once, and a data folder."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from stateroom.catalog import Catalog
+from stateroom.cli.data import DataFolder
 from stateroom.loading import parse_catalog
 from stateroom.policy import Allowance, allowance_from_catalog
 
@@ -37,3 +40,10 @@ def allowance(catalog: Catalog) -> Allowance:
 def sizes_only() -> Allowance:
     """An allowance without custom values."""
     return allowance_from_catalog(parse_catalog(CATALOG.partition("custom:")[0]))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> DataFolder:
+    folder = DataFolder(tmp_path / "data")
+    folder.make()
+    return folder

@@ -22,13 +22,6 @@ from stateroom.errors import SetupError
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> DataFolder:
-    folder = DataFolder(tmp_path / "data")
-    folder.make()
-    return folder
-
-
-@pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder that is all of the PATH."""
     folder = tmp_path / "bin"

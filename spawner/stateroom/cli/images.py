@@ -7,12 +7,11 @@ from pathlib import Path
 
 import docker
 import platformdirs
-from docker.errors import DockerException
-from docker.utils import kwargs_from_env
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from stateroom.cli.engine import answering
 from stateroom.errors import SetupError
 from stateroom.images import UNIFIED, BuildStep, Report, build_unified, sources
 
@@ -88,9 +87,7 @@ def _lines(console: Console) -> Report:
 
 def connected() -> docker.APIClient:
     """The Docker engine of this machine's settings. Raises SetupError if it does not answer."""
-    try:
-        return docker.APIClient(**kwargs_from_env())
-    except DockerException as error:
-        raise SetupError(
-            "Docker does not answer. Start it, or point DOCKER_HOST to where it runs.", detail=str(error)
-        ) from error
+    engine = answering()
+    if engine is None:
+        raise SetupError("Docker does not answer. Start it, or point DOCKER_HOST to where it runs.")
+    return engine

@@ -101,10 +101,6 @@ class Engine:
         """Remove the volume and all in it. Idempotent."""
         await self._call(lambda client: _or_none(lambda: client.remove_volume(name)))
 
-    async def ensure_network(self, name: str, labels: Mapping[str, str]) -> str:
-        """The gateway's address of the network, made first if it is not there."""
-        return await self._call(lambda client: ensure_network(client, name, labels))
-
     def follow_events(self, hub: str) -> Any:
         """A blocking stream of the events of the hub's containers, with `close()`.
 
