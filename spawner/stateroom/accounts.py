@@ -25,7 +25,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from stateroom.errors import SetupError
 from stateroom.files import file_signature, open_private, replace_file
-from stateroom.quantity import quoted
+from stateroom.wording import quoted
 
 LONGEST_NAME = 100
 SHORTEST_PASSWORD = 10

@@ -1,29 +1,56 @@
 """The catalog's models: what an admin may write, and what it means.
 
 Each field's description is the reference an admin reads. Quantities are parsed
-here, once: behind these models CPU is thousandths of a core and memory is
-bytes. A catalog that exists is a catalog that makes sense: defaults exist,
-names are unique, ranges hold their own steps.
+here, once: behind these models CPU is thousandths of a core, memory is bytes
+and a length of time is seconds. `model_dump(mode="json")` writes them as text
+again. What one part says about another (a default that nobody may use, a group
+that is not listed) is checked by `contradictions`.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from decimal import Decimal
 from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
-from stateroom.quantity import MiB, format_cpu, format_memory, parse_cpu, parse_memory, quoted
+from stateroom.quantity import (
+    MiB,
+    Resources,
+    format_cpu,
+    format_memory,
+    format_memory_exactly,
+    parse_count,
+    parse_cpu,
+    parse_memory,
+)
+from stateroom.wording import quoted
 
 CUSTOM = "custom"  # the size's id in a choice that names CPU and memory itself
 
 _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
-_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*(s|sec|min|h)")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(s|sec|min|h)", re.ASCII)
 _SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SHARE = re.compile(r"[01](?:\.[0-9]{1,6})?|\.[0-9]{1,6}", re.ASCII)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
+_DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_LONGEST_NAME = 255
+_LARGEST_GROUP_ID = 2**31 - 1
+_LEAST_IDLE = 60.0
+_LONGEST_TIME = 1e9  # seconds, which is thirty years
 
 
 def parse_id(value: object) -> str:
@@ -33,16 +60,43 @@ def parse_id(value: object) -> str:
     raise ValueError(f"{quoted(value)} is not an id; write lower-case letters, digits, '.', '_' or '-'")
 
 
+def parse_name(value: object) -> str:
+    """The name of a user or group, as the hub knows it."""
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_NAME and value.isprintable() and value == value.strip():
+        return value
+    raise ValueError(f"{quoted(value)} is not a name; write it as the hub shows it")
+
+
 def parse_duration(value: object) -> float:
     """Seconds from "90 s", "2 min" or "8 h"."""
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if not match:
         raise ValueError(f"{quoted(value)} is not a length of time; write for example 2 min")
-    return float(match[1]) * _SECONDS[match[2]]
+    seconds = float(Decimal(match[1]) * _SECONDS[match[2]])
+    if seconds >= _LONGEST_TIME:
+        raise ValueError(f"{quoted(value)} is too long a time; leave it out for no end")
+    return seconds
 
 
-def _at_least(least: int, spelled: Callable[[int], str]) -> AfterValidator:
-    def check(value: int) -> int:
+def format_duration(seconds: float) -> str:
+    """`28800.0` -> "8 h", in a form that `parse_duration` reads back exactly."""
+    exact = Decimal(repr(seconds))
+    for name, length in (("h", 3600), ("min", 60)):
+        if exact >= length and exact % length == 0:
+            return f"{format((exact / length).normalize(), 'f')} {name}"
+    return f"{format(exact.normalize(), 'f')} s"
+
+
+def parse_share(value: object) -> float:
+    """A share from above 0 to 1."""
+    text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    if isinstance(text, str) and _SHARE.fullmatch(text) and 0 < float(text) <= 1:
+        return float(text)
+    raise ValueError(f"{quoted(value)} is not a share; write a number above 0 and up to 1, for example 0.25")
+
+
+def _at_least(least: float, spelled: Callable[[Any], str]) -> AfterValidator:
+    def check(value: Any) -> Any:
         if value < least:
             raise ValueError(f"{spelled(value)} is too little; write at least {spelled(least)}")
         return value
@@ -50,18 +104,92 @@ def _at_least(least: int, spelled: Callable[[int], str]) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _parse_group_id(value: object) -> int:
+    number = int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+    if isinstance(number, int) and not isinstance(number, bool) and 0 < number <= _LARGEST_GROUP_ID:
+        return number
+    raise ValueError(f"{quoted(value)} is not the number of a group; write for example 2001")
+
+
+def _parse_version(value: object) -> int:
+    if value in (1, "1") and not isinstance(value, bool):
+        return 1
+    raise ValueError(f"{quoted(value)} is not a version that is known here; write 1")
+
+
+def _parse_dns_label(value: object) -> str:
+    if isinstance(value, str) and _DNS_LABEL.fullmatch(value):
+        return value
+    raise ValueError(f"{quoted(value)} is not a name in Kubernetes; write lower-case letters, digits and '-'")
+
+
+def _parse_variable_name(value: object) -> str:
+    if not isinstance(value, str) or not _VARIABLE.fullmatch(value):
+        raise ValueError(f"{quoted(value)} is not a variable's name; write letters, digits and '_'")
+    if value.startswith(("JUPYTERHUB_", "JPY_")):
+        raise ValueError(f"{quoted(value)} is set by the hub; remove it")
+    return value
+
+
+def _parse_variable_text(value: object) -> str:
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError(
+            f"{'nothing' if value is None else quoted(value)} is no value for this; write a text, '' for none"
+        )
+    return value
+
+
+def _text_schema(pattern: str, example: str) -> WithJsonSchema:
+    return WithJsonSchema({"type": "string", "pattern": pattern, "examples": [example]})
+
+
 # The least that the engines take (CPU), and that anything starts in (memory).
-Cpu = Annotated[int, BeforeValidator(parse_cpu), _at_least(10, format_cpu)]
-Memory = Annotated[int, BeforeValidator(parse_memory), _at_least(64 * MiB, format_memory)]
-MemoryStep = Annotated[int, BeforeValidator(parse_memory), _at_least(MiB, format_memory)]
-Id = Annotated[str, BeforeValidator(parse_id)]
-Duration = Annotated[float, BeforeValidator(parse_duration)]
+Cpu = Annotated[
+    int,
+    BeforeValidator(parse_cpu),
+    _at_least(10, format_cpu),
+    PlainSerializer(format_cpu, when_used="json"),
+    WithJsonSchema({"anyOf": [{"type": "number", "minimum": 0.01}, {"type": "string", "pattern": r"^[0-9.]+m?$"}]}),
+]
+_MEMORY_TEXT = _text_schema(r"^[0-9.]+ ?([kKMGT]i?)?B?$", "2 GiB")
+_as_memory = PlainSerializer(format_memory_exactly, when_used="json")
+Memory = Annotated[int, BeforeValidator(parse_memory), _at_least(64 * MiB, format_memory), _as_memory, _MEMORY_TEXT]
+MemoryStep = Annotated[int, BeforeValidator(parse_memory), _at_least(MiB, format_memory), _as_memory, _MEMORY_TEXT]
+Count = Annotated[int, BeforeValidator(parse_count), WithJsonSchema({"type": "integer", "minimum": 0})]
+AtLeastOne = Annotated[
+    int, BeforeValidator(parse_count), _at_least(1, str), WithJsonSchema({"type": "integer", "minimum": 1})
+]
+GroupId = Annotated[int, BeforeValidator(_parse_group_id), WithJsonSchema({"type": "integer", "minimum": 1})]
+Share = Annotated[
+    float, BeforeValidator(parse_share), WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 1})
+]
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    PlainSerializer(format_duration, when_used="json"),
+    _text_schema(r"^[0-9.]+ ?(s|sec|min|h)$", "2 min"),
+]
+IdleTime = Annotated[Duration, _at_least(_LEAST_IDLE, format_duration)]
+Id = Annotated[str, BeforeValidator(parse_id), _text_schema(f"^{_ID.pattern}$", "unified")]
+Name = Annotated[str, BeforeValidator(parse_name), WithJsonSchema({"type": "string", "minLength": 1})]
+DnsLabel = Annotated[str, BeforeValidator(_parse_dns_label), _text_schema(f"^{_DNS_LABEL.pattern}$", "research")]
+VariableName = Annotated[str, BeforeValidator(_parse_variable_name)]
+VariableText = Annotated[
+    str, BeforeValidator(_parse_variable_text), WithJsonSchema({"type": ["string", "number", "boolean"]})
+]
+Variables = Annotated[dict[VariableName, VariableText], BeforeValidator(lambda value: {} if value is None else value)]
 
 
 class Model(BaseModel):
     """What all parts of the catalog share: unknown keys are refused and nothing changes afterwards."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _may_be_empty(cls, value: Any) -> Any:
+        """A key with nothing behind it, as when all below it is commented out, is an empty section."""
+        return {} if value is None else value
 
 
 class Image(Model):
@@ -72,11 +200,29 @@ class Image(Model):
     description: str = Field("", description="One or two sentences for the form.", max_length=2000)
     image: str = Field(description="The container image's reference, such as stateroom/unified:1.", min_length=1)
     default: bool = Field(False, description="Whether this is the image of a start without a choice.")
+    groups: tuple[Name, ...] = Field((), description="Only for members of these groups; for everyone if left out.")
+    users: tuple[Name, ...] = Field((), description="Only for these users, beside the members of `groups`.")
+    hidden: bool = Field(
+        False, description="Left out of the form; whoever used it last, or knows its id, may start it."
+    )
+    deprecated: str = Field(
+        "", description="Why and until when, shown on the form. It can still be started.", max_length=500
+    )
+    replaced_by: Id | None = Field(
+        None,
+        description="The image that takes its place. Without `deprecated` it can no longer be started: "
+        "whoever used it last gets the other one and is told.",
+    )
 
     @property
     def label(self) -> str:
         """The title, or the id where there is none."""
         return self.title or self.id
+
+    @property
+    def retired(self) -> bool:
+        """Whether another image has taken its place."""
+        return self.replaced_by is not None and not self.deprecated
 
     @field_validator("image")
     @classmethod
@@ -87,19 +233,28 @@ class Image(Model):
 
 
 class Size(Model):
-    """A named amount of CPU and memory."""
+    """A named amount of CPU, memory and GPUs."""
 
     id: Id = Field(description=f"Short name, unique among the sizes, not {CUSTOM!r}.")
     title: str = Field("", description="What users see; the id if left out.", max_length=200)
     description: str = Field("", description="One sentence for the form.", max_length=2000)
     cpu: Cpu = Field(description="Cores, such as 0.5 or 500m.")
     memory: Memory = Field(description="Memory with its unit, such as 2 GiB.")
+    gpu: Count = Field(0, description="Whole GPUs.")
     default: bool = Field(False, description="Whether this is the size of a start without a choice.")
+    images: tuple[Id, ...] = Field((), description="Only together with these images; with all if left out.")
+    groups: tuple[Name, ...] = Field((), description="Only for members of these groups; for everyone if left out.")
+    users: tuple[Name, ...] = Field((), description="Only for these users, beside the members of `groups`.")
 
     @property
     def label(self) -> str:
         """The title, or the id where there is none."""
         return self.title or self.id
+
+    @property
+    def resources(self) -> Resources:
+        """What a server of this size has."""
+        return Resources(self.cpu, self.memory, self.gpu)
 
     @field_validator("id")
     @classmethod
@@ -135,11 +290,103 @@ class MemoryRange(Model):
         return self
 
 
+class GpuRange(Model):
+    """The number of GPUs that users may choose."""
+
+    min: Count = Field(0, description="The least.")
+    max: Count = Field(description="The most.")
+
+    @property
+    def step(self) -> int:
+        """GPUs are whole."""
+        return 1
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> GpuRange:
+        _check_range(self.min, self.max, self.step, str)
+        return self
+
+
 class Custom(Model):
-    """The ranges in which users choose CPU and memory themselves."""
+    """The ranges in which users choose CPU, memory and GPUs themselves."""
 
     cpu: CpuRange = Field(description="The range of CPU.")
     memory: MemoryRange = Field(description="The range of memory.")
+    gpu: GpuRange | None = Field(None, description="The range of GPUs; without it custom servers have none.")
+    groups: tuple[Name, ...] = Field((), description="Only for members of these groups; for everyone if left out.")
+    users: tuple[Name, ...] = Field((), description="Only for these users, beside the members of `groups`.")
+
+
+class CpuLimits(Model):
+    """Other ends of the range of CPU, whole steps away from the catalog's."""
+
+    min: Cpu | None = Field(None, description="The least.")
+    max: Cpu | None = Field(None, description="The most.")
+
+
+class MemoryLimits(Model):
+    """Other ends of the range of memory, whole steps away from the catalog's."""
+
+    min: Memory | None = Field(None, description="The least.")
+    max: Memory | None = Field(None, description="The most.")
+
+
+class GpuLimits(Model):
+    """Other ends of the range of GPUs."""
+
+    min: Count | None = Field(None, description="The least.")
+    max: Count | None = Field(None, description="The most.")
+
+
+class CustomLimits(Model):
+    """Where the ranges of `custom` end for some people."""
+
+    cpu: CpuLimits = Field(default_factory=CpuLimits, description="The range of CPU.")
+    memory: MemoryLimits = Field(default_factory=MemoryLimits, description="The range of memory.")
+    gpu: GpuLimits = Field(default_factory=GpuLimits, description="The range of GPUs.")
+
+
+class Quota(Model):
+    """What may run at once. What is left out is not limited."""
+
+    servers: AtLeastOne | None = Field(None, description="Servers.")
+    cpu: Cpu | None = Field(None, description="CPU of all of them.")
+    memory: Memory | None = Field(None, description="Memory of all of them.")
+    gpu: Count | None = Field(None, description="GPUs of all of them.")
+
+
+class Identity(Model):
+    """What servers are given because of who starts them."""
+
+    environment: Variables = Field(default_factory=dict, description="Variables, beside the catalog's own.")
+    supplemental_groups: tuple[GroupId, ...] = Field(
+        (), description="Numbers of further groups of the server's processes, for shared file systems."
+    )
+    service_account: DnsLabel | None = Field(None, description="The service account of the pod, on Kubernetes.")
+
+
+class Group(Model):
+    """What members of one of the hub's groups have beyond everyone's."""
+
+    custom: CustomLimits = Field(default_factory=CustomLimits, description="Wider ends for the ranges of `custom`.")
+    quota: Quota = Field(default_factory=Quota, description="What each member may run at once.")
+    total: Quota = Field(default_factory=Quota, description="What all members together may run at once.")
+    identity: Identity = Field(default_factory=Identity, description="What servers of members are given.")
+
+
+class User(Model):
+    """What holds for one user, whatever everyone or a group has."""
+
+    custom: CustomLimits = Field(default_factory=CustomLimits, description="Ends for the ranges of `custom`.")
+    quota: Quota = Field(default_factory=Quota, description="What this user may run at once.")
+    identity: Identity = Field(default_factory=Identity, description="What this user's servers are given.")
+
+
+class Reserve(Model):
+    """The share of a server's limits that is kept free for it."""
+
+    cpu: Share = Field(0.25, description="Of the CPU: what it gets when all servers compute at once.")
+    memory: Share = Field(1.0, description="Of the memory.")
 
 
 class DockerHome(Model):
@@ -159,6 +406,13 @@ class DockerHome(Model):
         return self
 
 
+class KubernetesHome(Model):
+    """Where homes are on Kubernetes: a claim each, or a folder each in one shared claim."""
+
+    claim: DnsLabel = Field("per-user", description="`per-user`, or the name of one claim that all share.")
+    size: Memory | None = Field(None, description="How much a claim of a user's own holds, such as 10 GiB.")
+
+
 class Home(Model):
     """Users' storage. It outlives every container."""
 
@@ -167,6 +421,7 @@ class Home(Model):
         "keep", description="What becomes of the home of a user whom the hub deletes."
     )
     docker: DockerHome = Field(default_factory=DockerHome, description="Where homes are on Docker.")
+    kubernetes: KubernetesHome = Field(default_factory=KubernetesHome, description="Where homes are on Kubernetes.")
 
     @field_validator("mount")
     @classmethod
@@ -192,42 +447,75 @@ class Start(Model):
     pull_timeout: Duration = Field(1200.0, description="For pulling an image that is not there yet.", gt=0)
 
 
+class Idle(Model):
+    """What becomes of servers that nobody uses."""
+
+    stop_after: IdleTime | None = Field(
+        None, description="Stop a server after this time without use; a busy kernel is use. Never if left out."
+    )
+
+
 class DockerSettings(Model):
     """What only Docker knows."""
 
     network: str | None = Field(None, description="An existing network for the servers; made by Stateroom if left out.")
 
 
+class Toleration(Model):
+    """A taint of nodes that servers may run on all the same."""
+
+    key: str = Field(description="The taint's key.", min_length=1)
+    operator: Literal["Exists", "Equal"] = Field("Exists", description="How the taint is compared.")
+    value: str = Field("", description="The taint's value, for Equal.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        None, description="The taint's effect; every effect if left out."
+    )
+
+
+class KubernetesSettings(Model):
+    """What only Kubernetes knows."""
+
+    namespace: DnsLabel | None = Field(None, description="The namespace of the servers; the hub's own if left out.")
+    node_selector: dict[str, str] = Field(default_factory=dict, description="Labels of the nodes that servers run on.")
+    tolerations: tuple[Toleration, ...] = Field((), description="Taints of nodes that servers may run on.")
+    pull_secrets: tuple[DnsLabel, ...] = Field((), description="Secrets for pulling images.")
+
+
 class Catalog(Model):
     """The whole file."""
 
-    version: Literal[1] = Field(description="The format's version: 1.")
+    version: Annotated[int, BeforeValidator(_parse_version), WithJsonSchema({"const": 1})] = Field(
+        description="The format's version: 1."
+    )
     hub: Id | None = Field(None, description="The hub's id in names and labels; made once if left out.")
     images: tuple[Image, ...] = Field(description="The images; one of them the default.")
     sizes: tuple[Size, ...] = Field(description="The sizes; one of them the default.")
-    custom: Custom | None = Field(None, description="Ranges for CPU and memory; without it only the sizes are offered.")
+    custom: Custom | None = Field(
+        None, description="Ranges for CPU, memory and GPUs; without it only the sizes are offered."
+    )
+    reserve: Reserve = Field(
+        default_factory=Reserve, description="The share of a server's limits that is kept free for it."
+    )
+    quota: Quota = Field(default_factory=Quota, description="What one user may run at once, over all servers.")
+    groups: dict[Name, Group] = Field(default_factory=dict, description="The hub's groups that have more than others.")
+    users: dict[Name, User] = Field(
+        default_factory=dict, description="Single users for whom something else holds; these words beat the groups'."
+    )
     home: Home = Field(default_factory=Home, description="Users' storage.")
-    environment: dict[str, str] = Field(default_factory=dict, description="Variables for every server.")
+    environment: Variables = Field(default_factory=dict, description="Variables for every server, as they are written.")
     start: Start = Field(default_factory=Start, description="How long a start may take.")
+    idle: Idle = Field(default_factory=Idle, description="What becomes of servers that nobody uses.")
     docker: DockerSettings = Field(default_factory=DockerSettings, description="What only Docker knows.")
+    kubernetes: KubernetesSettings = Field(
+        default_factory=KubernetesSettings, description="What only Kubernetes knows."
+    )
 
     @field_validator("images", "sizes")
     @classmethod
-    def _unique_with_one_default(cls, entries: tuple[Any, ...]) -> tuple[Any, ...]:
-        _check_entries(entries)
+    def _not_empty(cls, entries: tuple[Any, ...]) -> tuple[Any, ...]:
+        if not entries:
+            raise ValueError("is empty; list at least one entry")
         return entries
-
-    @field_validator("environment", mode="before")
-    @classmethod
-    def _variables(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        for name in value:
-            if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
-                raise ValueError(f"{quoted(name)} is not a variable's name; write letters, digits and '_'")
-            if name.startswith(("JUPYTERHUB_", "JPY_")):
-                raise ValueError(f"{quoted(name)} is set by the hub; remove it")
-        return {name: str(item) if isinstance(item, (int, float)) else item for name, item in value.items()}
 
     @property
     def default_image(self) -> Image:
@@ -238,23 +526,6 @@ class Catalog(Model):
     def default_size(self) -> Size:
         """The size of a start without a choice."""
         return next(size for size in self.sizes if size.default)
-
-
-class _Entry(Protocol):
-    id: str
-    default: bool
-
-
-def _check_entries(entries: Sequence[_Entry]) -> None:
-    if not entries:
-        raise ValueError("is empty; list at least one entry")
-    for name, count in Counter(entry.id for entry in entries).items():
-        if count > 1:
-            raise ValueError(f'"{name}" is used {count} times; give each entry an id of its own')
-    defaults = [entry.id for entry in entries if entry.default]
-    if len(defaults) != 1:
-        found = " and ".join(f'"{name}"' for name in defaults) or "none"
-        raise ValueError(f"exactly one entry is the default, found {found}; write default: true at one")
 
 
 def _check_range(least: int, most: int, step: int, spelled: Callable[[int], str]) -> None:

@@ -11,14 +11,23 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
 
-from stateroom.catalog import CUSTOM, CpuRange, Custom, Image, MemoryRange, Size
+from stateroom.catalog import CUSTOM, CpuRange, Custom, GpuRange, Image, MemoryRange, Size
 from stateroom.errors import ChoiceRefused
 from stateroom.policy import Allowance
-from stateroom.quantity import format_cpu, format_memory, format_memory_exactly, parse_cpu, parse_memory, quoted
+from stateroom.quantity import (
+    Resources,
+    format_cpu,
+    format_memory_exactly,
+    parse_count,
+    parse_cpu,
+    parse_memory,
+)
+from stateroom.wording import listed, nearest, quoted
 
-KEYS = ("image", "size", "cpu", "memory")
+AMOUNTS = ("cpu", "memory", "gpu")
+KEYS = ("image", "size", *AMOUNTS)
 _MOST_UNKNOWN = 5  # keys that a refusal names; whoever sent more knows what is wrong
-_RESOURCES = {"size", "cpu", "memory"}  # one without the others means something else
+_RESOURCES = {"size", *AMOUNTS}  # one without the others means something else
 PROFILE = "profile"  # written for the hub's admin page, ignored on input
 
 _Entry = TypeVar("_Entry", Image, Size)
@@ -26,24 +35,30 @@ _Entry = TypeVar("_Entry", Image, Size)
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """An image, and CPU (thousandths of a core) and memory (bytes); `size` is None for custom values."""
+    """An image, CPU (thousandths of a core), memory (bytes) and GPUs; `size` is None for custom values."""
 
     image: Image
     size: Size | None
     cpu: int
     memory: int
+    gpu: int = 0
+
+    @property
+    def resources(self) -> Resources:
+        """What the server will have."""
+        return Resources(self.cpu, self.memory, self.gpu)
 
     @property
     def profile(self) -> str:
         """The choice in a few words, for people."""
-        amounts = f"{format_cpu(self.cpu)} CPU, {format_memory(self.memory)}"
-        return f"{self.size.label if self.size else 'Custom'}: {amounts}, {self.image.label}"
+        return f"{self.size.label if self.size else 'Custom'}: {self.resources}, {self.image.label}"
 
     def as_options(self) -> dict[str, Any]:
         """JSON-ready options that `choose` turns into this choice again."""
         options: dict[str, Any] = {"image": self.image.id, "size": self.size.id if self.size else CUSTOM}
         if self.size is None:
             options |= {"cpu": format_cpu(self.cpu), "memory": format_memory_exactly(self.memory)}
+            options |= {"gpu": str(self.gpu)} if self.gpu else {}
         return options | {PROFILE: self.profile}
 
 
@@ -58,21 +73,31 @@ class Recalled:
 def choose(options: Mapping[str, Any], allowance: Allowance) -> Choice:
     """Check `options` and fill in the defaults; an empty mapping means the defaults exactly.
 
-    Custom CPU or memory left out is the default size's. Raises ChoiceRefused
-    with one sentence for each field at fault.
+    Custom CPU or memory left out is the default size's; GPUs left out are the
+    fewest. Raises ChoiceRefused with one sentence for each field at fault.
     """
     faults = _unknown_keys(options)
     image = _unless_refused(lambda: _image(options, allowance), faults)
     resources = _unless_refused(lambda: _resources(options, allowance), faults)
+    if image and resources and (size := resources[0]) and size.images and image.id not in size.images:
+        faults["size"] = _only_with(size, allowance)
     if faults or image is None or resources is None:
         raise ChoiceRefused(faults)
     return Choice(image, *resources)
 
 
 def recall(options: Mapping[str, Any], allowance: Allowance) -> Recalled:
-    """A choice accepted earlier, checked again; what is no longer offered gives way to the default."""
+    """A choice accepted earlier, checked again.
+
+    A replaced image gives way to its successor, what else is no longer offered
+    to the default.
+    """
     kept = dict(options)
     notices: list[str] = []
+    successor = allowance.successors.get(str(kept.get("image")))
+    if successor:
+        notices.append(f"The image {quoted(kept['image'])} was replaced; {successor.label} is used instead.")
+        kept["image"] = successor.id
     while True:
         try:
             return Recalled(choose(kept, allowance), " ".join(notices))
@@ -80,15 +105,15 @@ def recall(options: Mapping[str, Any], allowance: Allowance) -> Recalled:
             gone = set(refused.fields)
             if gone & _RESOURCES:
                 gone |= _RESOURCES
-            notices += refused.fields.values()
-            notices.append("The default is used instead.")
+            default = allowance.default_size if gone & _RESOURCES else allowance.default_image
+            notices.append(f"What you chose last is no longer offered. {refused} {default.label} is used instead.")
             kept = {key: value for key, value in kept.items() if key not in gone}
 
 
 def _unknown_keys(options: Mapping[str, Any]) -> dict[str, str]:
     unknown = (key for key in options if key not in KEYS and key != PROFILE)
     return {
-        key: f"There is no option {quoted(key)}. The options are {_listed(KEYS)}."
+        str(key): f"There is no option {quoted(key)}. The options are {listed(KEYS)}."
         for key in islice(unknown, _MOST_UNKNOWN)
     }
 
@@ -96,41 +121,56 @@ def _unknown_keys(options: Mapping[str, Any]) -> dict[str, str]:
 def _image(options: Mapping[str, Any], allowance: Allowance) -> Image:
     if "image" not in options:
         return allowance.default_image
-    return _offered("image", options["image"], allowance.images, extra=())
+    asked = options["image"]
+    if isinstance(asked, str) and (successor := allowance.successors.get(asked)):
+        sentence = (
+            f"The image {quoted(asked)} was replaced and can no longer be started. Ask for {quoted(successor.id)}."
+        )
+        raise ChoiceRefused({"image": sentence})
+    return _offered("image", asked, allowance.images, extra=())
 
 
-def _resources(options: Mapping[str, Any], allowance: Allowance) -> tuple[Size | None, int, int]:
-    typed = [key for key in ("cpu", "memory") if key in options]
+def _resources(options: Mapping[str, Any], allowance: Allowance) -> tuple[Size | None, int, int, int]:
+    typed = [key for key in AMOUNTS if key in options]
     asked = options.get("size", CUSTOM if typed else allowance.default_size.id)
     if asked == CUSTOM and allowance.custom:
         return None, *_custom(options, allowance.custom, allowance.default_size)
     if "size" not in options and typed:
-        refusal = f"Only named sizes are offered to you: {_listed([size.id for size in allowance.sizes])}."
+        refusal = f"Only named sizes are offered to you: {listed([size.id for size in allowance.sizes])}."
         raise ChoiceRefused(dict.fromkeys(typed, refusal))
     size = _offered("size", asked, allowance.sizes, extra=(CUSTOM,) if allowance.custom else ())
     if typed:
         refusal = f'The size {quoted(size.id)} has its own CPU and memory. Ask for "{CUSTOM}" to set them yourself.'
         raise ChoiceRefused(dict.fromkeys(typed, refusal))
-    return size, size.cpu, size.memory
+    return size, size.cpu, size.memory, size.gpu
 
 
-def _custom(options: Mapping[str, Any], ranges: Custom, default: Size) -> tuple[int, int]:
+def _custom(options: Mapping[str, Any], ranges: Custom, default: Size) -> tuple[int, int, int]:
     faults: dict[str, str] = {}
     cpu = _unless_refused(lambda: _in_range(options.get("cpu", format_cpu(default.cpu)), _CPU, ranges.cpu), faults)
     memory = _unless_refused(
         lambda: _in_range(options.get("memory", format_memory_exactly(default.memory)), _MEMORY, ranges.memory), faults
     )
-    if cpu is None or memory is None:
+    offered = ranges.gpu or _NO_GPU
+    gpu = _unless_refused(lambda: _in_range(options.get("gpu", offered.min), _GPU, offered), faults)
+    if cpu is None or memory is None or gpu is None:
         raise ChoiceRefused(faults)
-    return cpu, memory
+    return cpu, memory, gpu
+
+
+def _only_with(size: Size, allowance: Allowance) -> str:
+    images = [image.id for image in allowance.images if image.id in size.images]
+    with_these = f"with the images {listed(images)}" if images else "with images that are not offered to you"
+    return f"The size {quoted(size.id)} is only offered {with_these}."
 
 
 def _offered(field: str, asked: Any, entries: Sequence[_Entry], extra: Sequence[str]) -> _Entry:
     for entry in entries:
         if asked == entry.id:
             return entry
-    offered = _listed([*(entry.id for entry in entries), *extra])
-    raise ChoiceRefused({field: f"You asked for the {field} {quoted(asked)}. Offered to you: {offered}."})
+    known = [*(entry.id for entry in entries if not getattr(entry, "hidden", False)), *extra]
+    near = f' Perhaps you mean "{found}".' if (found := nearest(asked, known)) else ""
+    raise ChoiceRefused({field: f"You asked for the {field} {quoted(asked)}. Offered to you: {listed(known)}.{near}"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +185,11 @@ class _Amount:
 
 _CPU = _Amount("cpu", parse_cpu, format_cpu, " CPU")
 _MEMORY = _Amount("memory", parse_memory, format_memory_exactly, " of memory")
+_GPU = _Amount("gpu", parse_count, str, " GPU")
+_NO_GPU = GpuRange(min=0, max=0)
 
 
-def _in_range(asked: Any, amount: _Amount, offered: CpuRange | MemoryRange) -> int:
+def _in_range(asked: Any, amount: _Amount, offered: CpuRange | MemoryRange | GpuRange) -> int:
     try:
         value = amount.parse(asked)
     except ValueError as error:
@@ -176,7 +218,3 @@ def _unless_refused(check: Callable[[], _Value], faults: dict[str, str]) -> _Val
     except ChoiceRefused as refused:
         faults.update(refused.fields)
         return None
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names)

@@ -3,6 +3,7 @@
     StateroomError
     ├── CatalogError             the catalog file cannot be used
     ├── ChoiceRefused            the user asked for what is not offered
+    │   └── QuotaExceeded        it is offered, but too much runs already
     ├── SetupError               `stateroom up` and its kin cannot go on
     └── BackendError             a server could not be started, stopped or looked at
         ├── BackendUnavailable   the engine does not answer; says nothing about servers
@@ -47,6 +48,13 @@ class ChoiceRefused(StateroomError):
     def __init__(self, fields: Mapping[str, str]) -> None:
         super().__init__(" ".join(fields.values()))
         self.fields = dict(fields)
+
+
+class QuotaExceeded(ChoiceRefused):
+    """More would run at once than the user, or one of the user's groups, may have."""
+
+    def __init__(self, sentences: Sequence[str]) -> None:
+        super().__init__({"quota": " ".join(sentences)})
 
 
 class SetupError(StateroomError):

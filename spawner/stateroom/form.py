@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
-from stateroom.catalog import CUSTOM, CpuRange, Custom, Image, MemoryRange, Size
-from stateroom.choice import KEYS, PROFILE, Choice
+from stateroom.catalog import CUSTOM, CpuRange, Custom, GpuRange, Image, MemoryRange, Size
+from stateroom.choice import AMOUNTS, KEYS, PROFILE, Choice
 from stateroom.policy import Allowance
-from stateroom.quantity import format_cpu, format_memory, gibibytes, parse_memory, quoted
+from stateroom.quantity import Resources, format_cpu, format_memory, gibibytes, parse_memory
+from stateroom.quota import Left, server_title
+from stateroom.wording import joined, listed, quoted
 
 _HERE = Path(__file__).parent
 _OF_THE_HUB = "_xsrf"
@@ -40,13 +42,30 @@ class FormState:
     """What the form shows as chosen, and what it says.
 
     `values` are raw texts by field and may hold anything. `errors` are sentences
-    by field. Notices are sentences; the admin's are the catalog's faults.
+    by field. Notices are sentences; the admin's are the catalog's faults. `left`
+    is what the user may still start.
     """
 
     values: Mapping[str, str]
-    errors: Mapping[str, str]
-    notices: tuple[str, ...]
-    admin_notices: tuple[str, ...]
+    errors: Mapping[str, str] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+    admin_notices: tuple[str, ...] = ()
+    left: tuple[Left, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Card:
+    """A radio button with what is said about it. `images` are the ids of the only images that it goes with."""
+
+    value: str
+    title: str
+    description: str
+    chosen: bool
+    default: bool
+    amounts: tuple[str, ...] = ()
+    badge: str = ""
+    notes: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +84,32 @@ class _AmountField:
 def render_form(allowance: Allowance, state: FormState) -> str:
     """The form's fields as HTML. Whatever the values, one image and one size are chosen."""
     shown = _shown_fields(allowance)
+    amounts = _amount_fields(allowance.custom, allowance.default_size, state) if allowance.custom else ()
     return _template().render(
-        images=allowance.images,
-        image=_chosen(_asked_image(allowance, state), allowance.images, allowance.default_image),
-        sizes=allowance.sizes,
-        size=_chosen_size(allowance, state),
+        images=_image_cards(allowance, state),
+        sizes=_size_cards(allowance, state),
         custom=CUSTOM,
-        amounts=_amount_fields(allowance.custom, allowance.default_size, state.values) if allowance.custom else (),
+        custom_chosen=_chosen_size(allowance, state) == CUSTOM,
+        custom_description=f"Set {joined([amount.unit.removeprefix('GiB ') for amount in amounts])} yourself",
+        amounts=amounts,
         refused=bool(state.errors),
         errors={field: text for field, text in state.errors.items() if field in shown},
         other_errors=[text for field, text in state.errors.items() if field not in shown],
         notices=(*state.notices, *_not_offered(allowance, state)),
         admin_notices=state.admin_notices,
-        amounts_of=_amounts_of,
+        left=_left_lines(state.left),
     )
 
 
 def options_from_form(form: Mapping[str, Sequence[Any]]) -> dict[str, Any]:
     """What was posted, as options for `choose`, which refuses what this keeps and does not know.
 
-    CPU and memory are posted with every size, so they are dropped beside a named one.
+    The amounts are posted with every size, so they are dropped beside a named one.
     """
     options = {field: _single(field, posted) for field, posted in form.items() if field != _OF_THE_HUB}
     if options.get("size", CUSTOM) != CUSTOM:
-        options.pop("cpu", None)
-        options.pop("memory", None)
+        for amount in AMOUNTS:
+            options.pop(amount, None)
     return options
 
 
@@ -119,13 +139,16 @@ def _with_decimal_point(text: str) -> str:
     return f"{comma[1] or '0'}.{comma[2]}" if comma else text
 
 
+# What is chosen
+
+
 def _shown_fields(allowance: Allowance) -> set[str]:
     """The fields that have a place of their own for an error."""
     shown = {"size"}
     if len(allowance.images) > 1:
         shown.add("image")
     if allowance.custom:
-        shown |= {"cpu", "memory"}
+        shown |= {"cpu", "memory"} | ({"gpu"} if allowance.custom.gpu else set())
     return shown
 
 
@@ -134,9 +157,15 @@ def _asked_image(allowance: Allowance, state: FormState) -> str:
 
 
 def _asked_size(allowance: Allowance, state: FormState) -> str:
-    """As `choose` understands it: CPU or memory without a size mean custom ones."""
-    typed = "cpu" in state.values or "memory" in state.values
+    """As `choose` understands it: an amount without a size means custom ones."""
+    typed = any(amount in state.values for amount in AMOUNTS)
     return state.values.get("size", CUSTOM if typed else allowance.default_size.id)
+
+
+def _chosen_image(allowance: Allowance, state: FormState) -> Image:
+    asked = _asked_image(allowance, state)
+    successor = allowance.successors.get(asked)
+    return successor or _chosen(asked, allowance.images, allowance.default_image)
 
 
 def _chosen_size(allowance: Allowance, state: FormState) -> str:
@@ -150,40 +179,138 @@ def _chosen(asked: str, entries: Sequence[_Entry], default: _Entry) -> _Entry:
     return next((entry for entry in entries if entry.id == asked), default)
 
 
+# What is said
+
+
 def _not_offered(allowance: Allowance, state: FormState) -> list[str]:
     """A sentence for what a link asks for in vain; a refused field has its own."""
-    image, size = _asked_image(allowance, state), _asked_size(allowance, state)
     sizes = [entry.id for entry in allowance.sizes] + ([CUSTOM] if allowance.custom else [])
+    image = _chosen_image(allowance, state)
     asked = (
-        ("image", image, [entry.id for entry in allowance.images], allowance.default_image),
-        ("size", size, sizes, allowance.default_size),
+        ("image", _asked_image(allowance, state), [entry.id for entry in allowance.images], image.label),
+        ("size", _asked_size(allowance, state), sizes, allowance.default_size.label),
     )
     return [
-        f"The {field} {quoted(value)} is not offered to you; {default.label} is chosen instead."
-        for field, value, offered, default in asked
+        f"The {field} {quoted(value)} is not offered to you; {instead} is chosen instead."
+        for field, value, offered, instead in asked
         if value not in offered and field not in state.errors
     ]
 
 
-def _amounts_of(size: Size) -> tuple[str, str]:
-    return f"{format_cpu(size.cpu)} CPU", f"{format_memory(size.memory)} memory"
+def _image_cards(allowance: Allowance, state: FormState) -> list[_Card]:
+    chosen = _chosen_image(allowance, state)
+    return [
+        _Card(
+            image.id,
+            image.label,
+            image.description,
+            chosen=image is chosen,
+            default=image.default,
+            badge="Deprecated" if image.deprecated else "",
+            notes=(_farewell(image, allowance),) if image.deprecated else (),
+        )
+        for image in allowance.images
+        if not image.hidden or image is chosen
+    ]
 
 
-def _amount_fields(ranges: Custom, default: Size, values: Mapping[str, str]) -> tuple[_AmountField, _AmountField]:
-    cpu = values.get("cpu", format_cpu(_nearest(default.cpu, ranges.cpu)))
-    memory = values.get("memory", f"{gibibytes(_nearest(default.memory, ranges.memory))} GiB")
-    return (
-        _amount_field("cpu", "CPU", cpu, ranges.cpu, format_cpu),
-        _amount_field("memory", "GiB memory", _memory_text(memory), ranges.memory, gibibytes),
+def _farewell(image: Image, allowance: Allowance) -> str:
+    successor = next((other for other in allowance.images if other.id == image.replaced_by), None)
+    return f"{image.deprecated} Use {successor.label} instead." if successor else image.deprecated
+
+
+def _size_cards(allowance: Allowance, state: FormState) -> list[_Card]:
+    chosen = _chosen_size(allowance, state)
+    titles = {image.id: image.label for image in allowance.images}
+    cards = []
+    for size in allowance.sizes:
+        images = [image for image in size.images if image in titles]
+        if size.images and not images:
+            continue  # none of its images is offered
+        notes = [f"Only with {listed([titles[image] for image in images])}"] if images else []
+        notes += ["More than is left for you now"] if _exceeds(size.resources, state.left) else []
+        cards.append(
+            _Card(
+                size.id,
+                size.label,
+                size.description,
+                chosen=size.id == chosen,
+                default=size.default,
+                amounts=_amounts_of(size.resources),
+                notes=tuple(notes),
+                images=tuple(images),
+            )
+        )
+    return cards
+
+
+def _amounts_of(resources: Resources) -> tuple[str, ...]:
+    gpus = (f"{resources.gpu} GPU",) if resources.gpu else ()
+    return (f"{format_cpu(resources.cpu)} CPU", f"{format_memory(resources.memory)} memory", *gpus)
+
+
+def _exceeds(resources: Resources, left: Sequence[Left]) -> bool:
+    return any(limit.kind.of(resources) > limit.free for limit in left)
+
+
+def _left_lines(left: Sequence[Left]) -> list[str]:
+    """What may still be started: a line for the user, one for each group that has a total."""
+    lines = []
+    for whose in dict.fromkeys(limit.of for limit in left):
+        limits = [limit for limit in left if limit.of == whose]
+        words = joined([_left_words(limit) for limit in limits])
+        running = {server_title(ref) for limit in limits for ref, _ in limit.holders}
+        use = f" Running: {listed(sorted(running))}." if running else ""
+        lines.append(f"Left for {f'all of {whose} together' if whose else 'you'}: {words}.{use}")
+    return lines
+
+
+def _left_words(limit: Left) -> str:
+    """`6 of 8 CPU`."""
+    if limit.kind.name == "memory":
+        return f"{format_memory(limit.free)} of {format_memory(limit.limit)} memory"
+    number, _, unit = limit.kind.spelled(limit.limit).partition(" ")
+    return f"{limit.kind.spelled(limit.free).partition(' ')[0]} of {number} {unit}"
+
+
+# The custom card
+
+
+def _amount_fields(ranges: Custom, default: Size, state: FormState) -> tuple[_AmountField, ...]:
+    cpu = format_cpu(_nearest(default.cpu, ranges.cpu))
+    memory = f"{gibibytes(_nearest(default.memory, ranges.memory))} GiB"
+    fields = (
+        _amount_field("CPU", ranges.cpu, format_cpu, _typed("cpu", cpu, state)),
+        _amount_field("GiB memory", ranges.memory, gibibytes, _typed("memory", memory, state)),
     )
+    if not ranges.gpu:
+        return fields
+    return (*fields, _amount_field("GPU", ranges.gpu, str, _typed("gpu", str(ranges.gpu.min), state)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """What stands in a field, and how much of its kind may still be started, if that is limited."""
+
+    field: str
+    text: str
+    free: int | None
+
+
+def _typed(field: str, at_first: str, state: FormState) -> _Typed:
+    free = min([limit.free for limit in state.left if limit.kind.name == field], default=None)
+    return _Typed(field, state.values.get(field, at_first), free)
 
 
 def _amount_field(
-    field: str, unit: str, text: str, offered: CpuRange | MemoryRange, spelled: Callable[[int], str]
+    unit: str, offered: CpuRange | MemoryRange | GpuRange, spelled: Callable[[int], str], typed: _Typed
 ) -> _AmountField:
+    text = _memory_text(typed.text) if typed.field == "memory" else typed.text
     least, most, step = spelled(offered.min), spelled(offered.max), spelled(offered.step)
     hint = f"{least} to {most}, in steps of {step}" if offered.min < offered.max else f"{least} only"
-    return _AmountField(field, unit, text[:_LONGEST], least, most, step, hint)
+    if typed.free is not None and typed.free < offered.max:
+        hint += f"; {spelled(typed.free)} left for you now"
+    return _AmountField(typed.field, unit, text[:_LONGEST], least, most, step, hint)
 
 
 def _nearest(amount: int, offered: CpuRange | MemoryRange) -> int:

@@ -1,26 +1,36 @@
 """From the catalog file to a Catalog, with a line number for every fault.
 
 YAML is composed to nodes, not loaded to objects: nodes keep their place in the
-file, and duplicate keys, which a YAML loader passes over, are seen. A changed
-file is noticed by its status at the next look, which costs one `stat` and
-needs no thread; a symlink that moves (a mounted ConfigMap) changes the inode.
+file, and duplicate keys, which a YAML loader passes over, are seen. Every
+scalar stays text as it was written, and the models read it: YAML's own
+readings (`yes` is true, `010` is 8, `1:30` is 90) never get in the way.
+Anchors, aliases and merges (`<<`) count; tags are refused.
+
+In a hub one thread looks at the file twice a second, so that no request waits
+for the reading, and takes a change once the file has stood still for a look.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import UnionType
+from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from yaml.composer import Composer
+from yaml.resolver import BaseResolver
 
-from stateroom.catalog import Catalog
+from stateroom.catalog import Catalog, Custom, Group, Image, Model, Quota, Size, User
+from stateroom.contradictions import Parts, contradictions, parts_of
 from stateroom.errors import CatalogError
 from stateroom.files import file_signature
-from stateroom.quantity import quoted
+from stateroom.wording import did_you_mean, joined, listed, quoted
 
 log = logging.getLogger(__name__)
 
@@ -28,8 +38,12 @@ log = logging.getLogger(__name__)
 _LARGEST_FILE = 1024 * 1024
 _MOST_NODES = 50_000
 _DEEPEST = 50
+_MOST_PROBLEMS = 100  # more of them help nobody
+
+_LOOK_SECONDS = 0.5
 
 _Path = tuple[str | int, ...]
+_Model = TypeVar("_Model", bound=Model)
 
 
 class _Place(NamedTuple):
@@ -55,54 +69,115 @@ def parse_catalog(text: str, name: str = "catalog.yaml") -> Catalog:
     document = _Document(name)
     data = document.read(text)
     if document.problems:
-        raise CatalogError(document.problems)
+        raise CatalogError(document.problems[:_MOST_PROBLEMS])
+    catalog: Catalog | None = None
     try:
-        return Catalog.model_validate(data)
+        catalog = Catalog.model_validate(data)
+        problems = []
     except ValidationError as error:
-        raise CatalogError(
-            [document.problem(fault["loc"], _sentence(fault)) for fault in _own_faults(error)]
-        ) from error
+        problems = [(fault["loc"], _sentence(fault)) for fault in _own_faults(error)]
+    parts = parts_of(catalog) if catalog else _valid_parts(data)
+    problems += contradictions(parts)
+    if catalog is None or problems:
+        raise CatalogError(document.told(problems)[:_MOST_PROBLEMS])
+    return catalog
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What is in force, and what is wrong with the file as it is now."""
+
+    catalog: Catalog
+    problems: tuple[str, ...] = ()
 
 
 class CatalogFile:
-    """The catalog as it stands in the file now; a broken file leaves the last good one in force."""
+    """The catalog in force: what the file says, or what it said when it last held."""
 
     def __init__(self, path: Path) -> None:
         """Raises CatalogError: there is no last good one yet."""
         self._path = path
-        self._seen = _signature(path)
-        self._catalog = load_catalog(path)
-        self._problems: tuple[str, ...] = ()
+        self._read_at = self._seen = _signature(path)
+        self._view = _View(load_catalog(path))
 
-    def current(self) -> Catalog:
-        """The last good catalog; reads the file again if it changed since the last call."""
-        seen = _signature(self._path)
-        if seen != self._seen:
-            self._seen = seen
-            self._reload()
-        return self._catalog
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog in force."""
+        return self._view.catalog
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with the file as it is now, nothing if `current` is what it says."""
-        self.current()
-        return self._problems
+        """A line for each fault of the file as it is now, none if `catalog` is what it says."""
+        return self._view.problems
 
-    def _reload(self) -> None:
+    def look(self) -> bool:
+        """Take over a change of the file, at the second look that sees it the same; whether the catalog changed.
+
+        A file that is written in place is half there at first.
+        """
+        seen, before = _signature(self._path), self._seen
+        self._seen = seen
+        if seen != before or seen == self._read_at:
+            return False
+        self._read_at = seen
+        return self._read_again()
+
+    def keep_looking(self) -> None:
+        """Look twice a second from now on, in a thread that ends with the process."""
+        threading.Thread(target=self._look_for_ever, name="catalog", daemon=True).start()
+
+    def _look_for_ever(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(_LOOK_SECONDS):
+            self.look()
+
+    def _read_again(self) -> bool:
+        old = self._view.catalog
         try:
-            self._catalog = load_catalog(self._path)
+            new = load_catalog(self._path)
         except CatalogError as error:
-            self._problems = error.problems
+            self._view = _View(old, error.problems)
             log.error("The catalog is broken; the last good one serves on. %s", "; ".join(error.problems))  # noqa: TRY400 - the sentence says it all
-        else:
-            self._problems = ()
-            log.info("The catalog was read again from %s.", self._path)
+            return False
+        self._view = _View(new)
+        log.info("The catalog was read again from %s: %s.", self._path, changes(old, new))
+        return new != old
+
+
+def changes(old: Catalog, new: Catalog) -> str:
+    """What an edit did, in words, such as "images: added gpu; sizes: altered large; altered: idle"."""
+    words = [
+        f"{section}: {told}"
+        for section in ("images", "sizes", "groups", "users")
+        if (told := _entries_changed(_by_name(getattr(old, section)), _by_name(getattr(new, section))))
+    ]
+    rest = [
+        section
+        for section in Catalog.model_fields
+        if section not in {"images", "sizes", "groups", "users"} and getattr(old, section) != getattr(new, section)
+    ]
+    return "; ".join([*words, f"altered: {listed(rest)}"] if rest else words) or "it says the same as before"
+
+
+def _by_name(entries: Mapping[str, Model] | Sequence[Image | Size]) -> Mapping[str, Model]:
+    return entries if isinstance(entries, Mapping) else {entry.id: entry for entry in entries}
+
+
+def _entries_changed(old: Mapping[str, Model], new: Mapping[str, Model]) -> str:
+    groups = {
+        "added": [name for name in new if name not in old],
+        "removed": [name for name in old if name not in new],
+        "altered": [name for name in new if name in old and new[name] != old[name]],
+    }
+    return ", ".join(f"{what} {listed(names)}" for what, names in groups.items() if names)
 
 
 @cache
-def shared_catalog_file(path: Path) -> CatalogFile:
-    """The process's one view of the file, so that what was good when the hub started is the last good one."""
-    return CatalogFile(path)
+def watched_catalog_file(path: Path) -> CatalogFile:
+    """The process's one view of the file, kept up to date. What was good when the hub started is the last good one."""
+    file = CatalogFile(path)
+    file.keep_looking()
+    return file
 
 
 def _signature(path: Path) -> tuple[int, int, int] | None:
@@ -124,6 +199,40 @@ def _read(path: Path) -> str:
         raise CatalogError([f"{path.name}:{line}: is not UTF-8 text"]) from error
 
 
+class _Texts(BaseResolver):
+    """Resolves nothing but `null` and `<<`: a scalar is the text that was written."""
+
+
+_Texts.add_implicit_resolver(
+    "tag:yaml.org,2002:null", yaml.SafeLoader.yaml_implicit_resolvers["~"][0][1], ["~", "n", "N", ""]
+)
+_Texts.add_implicit_resolver("tag:yaml.org,2002:merge", yaml.SafeLoader.yaml_implicit_resolvers["<"][0][1], ["<"])
+
+# Composed in Python, whose recursion has an end; scanned in C where PyYAML has it, ten times as fast.
+if yaml.__with_libyaml__:
+    from yaml._yaml import CParser
+
+    class _Loader(Composer, CParser, _Texts):
+        def __init__(self, text: str) -> None:
+            CParser.__init__(self, text)
+            Composer.__init__(self)
+            _Texts.__init__(self)
+
+else:
+
+    class _Loader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, Composer, _Texts):  # type: ignore[no-redef]
+        def __init__(self, text: str) -> None:
+            yaml.reader.Reader.__init__(self, text)
+            yaml.scanner.Scanner.__init__(self)
+            yaml.parser.Parser.__init__(self)
+            Composer.__init__(self)
+            _Texts.__init__(self)
+
+
+_NULL, _MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
+_PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq")} | {_NULL, _MERGE}
+
+
 class _Document:
     """One YAML text: its data, the place of each value, and what is wrong with its form."""
 
@@ -135,86 +244,79 @@ class _Document:
 
     def read(self, text: str) -> Any:
         try:
-            loader = yaml.SafeLoader(text)
-            try:
-                return self._root(loader)
-            finally:
-                loader.dispose()
+            node = _Loader(text).get_single_node()
+            if node is None:
+                self.problems.append(f"{self._name}:1:1: is empty; it needs version, images and sizes")
+                return None
+            return self._value(node, ())
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
             self.problems.append(f"{self._name}{place}: is not YAML: {error.problem or error.context}")
         except yaml.reader.ReaderError as error:
-            self.problems.append(f"{self._name}: is not a catalog: it holds the character #x{error.character:04x}")
+            found = f"#x{error.character:04x}" if isinstance(error.character, int) else quoted(error.character)
+            self.problems.append(f"{self._name}: is not a catalog: it holds the character {found}")
         except (_TooLarge, RecursionError) as error:
             self.problems.append(f"{self._name}: is not a catalog: {str(error) or 'it is nested too deeply'}")
+        except UnicodeError:
+            self.problems.append(f"{self._name}: is not a catalog: it holds half a character")
         return None
 
-    def _root(self, loader: yaml.SafeLoader) -> Any:
-        node = loader.get_single_node()
-        if node is None:
-            self.problems.append(f"{self._name}:1:1: is empty; it needs version, images and sizes")
-            return None
-        return self._value(loader, node, ())
+    def told(self, faults: Sequence[tuple[Sequence[str | int], str]]) -> list[str]:
+        """Each fault with its place, in the order of the file."""
+        placed = [(self._place(path), _spelled(path), sentence) for path, sentence in faults]
+        return [
+            f"{self._name}:{place.line}:{place.column}: {where + ': ' if where else ''}{sentence}"
+            for place, where, sentence in sorted(placed, key=lambda fault: fault[0])
+        ]
 
-    def problem(self, path: Sequence[str | int], sentence: str) -> str:
-        """The sentence with its place: that of the value, or of what should have held it."""
-        place = next((self._places[part] for part in _outwards(tuple(path)) if part in self._places), _Place(1, 1))
-        where = _spelled(path)
-        return f"{self._name}:{place.line}:{place.column}: {where + ': ' if where else ''}{sentence}"
+    def _place(self, path: Sequence[str | int]) -> _Place:
+        """Of the value, or of what should have held it."""
+        return next((self._places[part] for part in _outwards(tuple(path)) if part in self._places), _Place(1, 1))
 
-    def _value(self, loader: yaml.SafeLoader, node: yaml.Node, path: _Path) -> Any:
+    def _fault(self, node: yaml.Node, sentence: str) -> None:
+        mark = node.start_mark
+        self.problems.append(f"{self._name}:{mark.line + 1}:{mark.column + 1}: {sentence}")
+
+    def _value(self, node: yaml.Node, path: _Path) -> Any:
         # Every visit counts, so that an alias that multiplies itself is met early.
         self._nodes += 1
         if self._nodes > _MOST_NODES or len(path) > _DEEPEST:
             raise _TooLarge("it is nested too deeply or its aliases multiply")
+        if node.tag not in _PLAIN_TAGS:
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            self._fault(node, f"{quoted(tag)} is a YAML tag; a catalog needs none, remove it")
         self._places.setdefault(path, _Place(node.start_mark.line + 1, node.start_mark.column + 1))
         if isinstance(node, yaml.MappingNode):
-            return self._mapping(loader, node, path)
+            return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
-            return [self._value(loader, item, (*path, index)) for index, item in enumerate(node.value)]
-        return self._scalar(loader, node)
+            return [self._value(item, (*path, index)) for index, item in enumerate(node.value)]
+        return None if node.tag == _NULL else node.value
 
-    def _mapping(self, loader: yaml.SafeLoader, node: yaml.MappingNode, path: _Path) -> dict[str, Any]:
+    def _mapping(self, node: yaml.MappingNode, path: _Path) -> dict[str, Any]:
         data: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
-            if key_node.tag == "tag:yaml.org,2002:merge":
-                merged |= self._merged(loader, value_node, path)
+            if key_node.tag == _MERGE:
+                merged |= self._merged(value_node, path)
                 continue
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
             if key in data:
-                place = key_node.start_mark
-                self.problems.append(
-                    f"{self._name}:{place.line + 1}:{place.column + 1}: {quoted(key)} is written twice; keep one"
-                )
+                self._fault(key_node, f"{quoted(key)} is written twice; keep one")
             self._places[(*path, key)] = _Place(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
-            data[key] = self._value(loader, value_node, (*path, key))
+            data[key] = self._value(value_node, (*path, key))
         return merged | data
 
-    def _merged(self, loader: yaml.SafeLoader, node: yaml.Node, path: _Path) -> dict[str, Any]:
-        value = self._value(loader, node, path)
+    def _merged(self, node: yaml.Node, path: _Path) -> dict[str, Any]:
+        value = self._value(node, path)
         layers = value if isinstance(value, list) else [value]
         merged: dict[str, Any] = {}
         for layer in reversed(layers):  # YAML: an earlier one wins
             if isinstance(layer, dict):
                 merged |= layer
+            else:
+                self._fault(node, "<< takes over the keys of another part; name one by its anchor, like <<: *name")
         return merged
-
-    def _scalar(self, loader: yaml.SafeLoader, node: yaml.Node) -> Any:
-        if node.tag in {"tag:yaml.org,2002:timestamp", "tag:yaml.org,2002:binary"}:
-            return node.value
-        # Floats as written, so that 0.1 stays one tenth.
-        if node.tag == "tag:yaml.org,2002:float":
-            return node.value
-        try:
-            return loader.construct_object(node, deep=True)
-        except (ValueError, LookupError):
-            mark = node.start_mark
-            self.problems.append(
-                f"{self._name}:{mark.line + 1}:{mark.column + 1}: {quoted(node.value)} is not what its form says"
-            )
-            return None
 
 
 class _TooLarge(Exception):
@@ -227,28 +329,106 @@ def _outwards(path: _Path) -> Iterator[_Path]:
 
 
 def _spelled(path: Sequence[str | int]) -> str:
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
+    parts = (part for part in path if part != "[key]")  # a key at fault stands there already
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_short(part)}" for part in parts)
     return text.removeprefix(".")
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= 64 and key.isprintable() else quoted(key)  # noqa: PLR2004 - as long as an id
+
+
+def _valid_parts(data: Any) -> Parts:
+    """What of the data holds on its own."""
+    sections = data if isinstance(data, dict) else {}
+    images = [_valid(Image, item) for item in _list(sections.get("images"))]
+    sizes = [_valid(Size, item) for item in _list(sections.get("sizes"))]
+    groups = {name: _valid(Group, item) for name, item in _dict(sections.get("groups")).items()}
+    users = {name: _valid(User, item) for name, item in _dict(sections.get("users")).items()}
+    custom = _valid(Custom, sections["custom"]) if sections.get("custom") is not None else None
+    quota = _valid(Quota, sections.get("quota"))
+    broken = {
+        "images": None in images,
+        "sizes": None in sizes,
+        "custom": custom is None and sections.get("custom") is not None,
+        "groups": not isinstance(sections.get("groups", {}), dict),
+    }
+    broken_ones = frozenset(name for name, is_broken in broken.items() if is_broken)
+    return Parts(images, sizes, custom, quota, groups, users, broken_ones)
+
+
+def _valid(model: type[_Model], data: Any) -> _Model | None:
+    try:
+        return model.model_validate(data)
+    except ValidationError:
+        return None
+
+
+def _list(data: Any) -> list[Any]:
+    return data if isinstance(data, list) else []
+
+
+def _dict(data: Any) -> dict[str, Any]:
+    return data if isinstance(data, dict) else {}
 
 
 def _own_faults(error: ValidationError) -> list[Any]:
     """The faults without those that only follow from one further in."""
-    faults = error.errors()
-    places = {fault["loc"] for fault in faults}
-    return [
-        fault
-        for fault in faults
-        if not any(place != fault["loc"] and place[: len(fault["loc"])] == fault["loc"] for place in places)
-    ]
+    faults = error.errors(include_url=False)
+    inner = {place[:end] for place in (fault["loc"] for fault in faults) for end in range(len(place))}
+    return [fault for fault in faults if fault["loc"] not in inner]
+
+
+_FORMS = {
+    "tuple_type": "write a list, such as [one, two]",
+    "dict_type": "write keys with their values",
+    "model_type": "write keys with their values",
+    "string_type": "write a text",
+    "bool_parsing": "write true or false",
+    "bool_type": "write true or false",
+}
 
 
 def _sentence(fault: Any) -> str:
-    kind, found = fault["type"], fault.get("input")
-    if kind == "extra_forbidden":
-        return "there is no such key"
-    if kind == "missing":
-        return "is missing"
-    message = str(fault["msg"]).removeprefix("Value error, ")
-    if kind == "value_error":
-        return message
-    return f"{quoted(found)}: {message[0].lower()}{message[1:]}"
+    kind, found, message = fault["type"], fault.get("input"), str(fault["msg"])
+    context = fault.get("ctx", {})
+    if kind in _FORMS:
+        return f"{'nothing' if found is None else quoted(found)} is no value for this; {_FORMS[kind]}"
+    match kind:
+        case "extra_forbidden":
+            known = _keys_at(fault["loc"][:-1])
+            told = f"there is no such key{did_you_mean(fault['loc'][-1], known) or f'; there are {joined(known)}'}"
+        case "missing":
+            told = "is missing"
+        case "literal_error":
+            words = [word.strip("'") for word in str(context["expected"]).replace(" or ", ", ").split(", ")]
+            told = f"{quoted(found)} is not known here; write {' or '.join(words)}"
+        case "string_too_long":
+            told = f"is longer than {context['max_length']} letters; shorten it"
+        case "string_too_short":
+            told = "is empty; write a text"
+        case "value_error":
+            told = message.removeprefix("Value error, ")
+        case _:
+            told = f"{quoted(found)}: {message[0].lower()}{message[1:]}"
+    return told
+
+
+def _keys_at(path: Sequence[str | int]) -> list[str]:
+    """The keys that may stand at a place of the catalog."""
+    found: Any = Catalog
+    for part in path:
+        found = _without_none(found)
+        if get_origin(found) in (tuple, dict):
+            found = get_args(found)[0 if get_origin(found) is tuple else 1]
+        elif isinstance(found, type) and issubclass(found, BaseModel) and part in found.model_fields:
+            found = found.model_fields[str(part)].annotation
+    found = _without_none(found)
+    return list(found.model_fields) if isinstance(found, type) and issubclass(found, BaseModel) else []
+
+
+def _without_none(annotation: Any) -> Any:
+    """`Model` of `Model | None`."""
+    if get_origin(annotation) in (Union, UnionType):
+        return next(part for part in get_args(annotation) if part is not type(None))
+    return annotation

@@ -15,11 +15,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from stateroom.quantity import Resources
+
 LONGEST = 63
 _HASH_LETTERS = 16  # of base32: 80 bits
 _LABEL = "io.stateroom."
 
 HUB, USER, SERVER, KIND, USER_ID = (_LABEL + word for word in ("hub", "user", "server", "kind", "user-id"))
+CPU, MEMORY, GPU = (_LABEL + word for word in ("cpu", "memory", "gpu"))
+
+_LONGEST_NUMBER = 18
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +80,20 @@ def server_from_labels(labels: Mapping[str, str], hub: str) -> ServerRef | None:
     if USER not in labels or SERVER not in labels:
         return None
     return ServerRef(hub, labels[USER], labels[SERVER])
+
+
+def resources_as_labels(resources: Resources) -> Mapping[str, str]:
+    """What a server has, in thousandths of a core, bytes and GPUs, for whoever counts what runs."""
+    return {CPU: str(resources.cpu), MEMORY: str(resources.memory), GPU: str(resources.gpu)}
+
+
+def resources_from_labels(labels: Mapping[str, str]) -> Resources:
+    """What `resources_as_labels` wrote; 0 for what is no number."""
+    return Resources(*(_number(labels.get(label, "")) for label in (CPU, MEMORY, GPU)))
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER else 0
 
 
 def _name(prefix: str, *parts: str) -> str:

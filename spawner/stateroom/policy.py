@@ -1,4 +1,17 @@
-"""What one user may choose: the catalog seen through the user.
+"""What one user may choose: the catalog seen through the user and the user's groups.
+
+The rules, in full:
+
+- An image, a size or the custom ranges are offered to everyone, or, where they
+  name groups or users, to members of any of these groups and to these users.
+  Offers are united: no group takes anything away.
+- Of a limit (an end of a range, a quota), the widest counts among everyone's
+  and those of the user's groups. No limit at all is the widest.
+- What `users` says of this user beats both, whether wider or narrower.
+- Variables: the catalog's, then those of the user's groups in the catalog's
+  order, then the user's; the later wins. Numbers of supplemental groups are
+  united. Of service accounts the last one counts, in the same order.
+- The totals of all the user's groups hold at once.
 
 Form, REST and every start ask for the same Allowance, so what is shown is what
 is checked.
@@ -6,38 +19,195 @@ is checked.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
-from stateroom.catalog import Catalog, Custom, Image, Size
+from stateroom.catalog import (
+    Catalog,
+    Custom,
+    CustomLimits,
+    Identity,
+    Image,
+    Quota,
+    Size,
+)
+
+EVERYONE = "everyone"
+
+_Entry = TypeVar("_Entry", bound="_Offer")
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A user by name, with the names of the hub's groups the user is in."""
+
+    name: str
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Images, sizes and ranges offered to one user, with the defaults among them."""
+    """What is offered to one user, and what the user's servers are given.
+
+    `images` holds what may be started, hidden ones included. `successors` leads
+    from the id of a retired image to what is offered in its place. `totals` are
+    those of the user's groups.
+    """
 
     images: tuple[Image, ...]
     sizes: tuple[Size, ...]
     custom: Custom | None
     default_image: Image
     default_size: Size
+    quota: Quota = field(default_factory=Quota)
+    totals: Mapping[str, Quota] = field(default_factory=dict)
+    identity: Identity = field(default_factory=Identity)
+    successors: Mapping[str, Image] = field(default_factory=dict)
 
+
+@dataclass(frozen=True, slots=True)
+class Sourced:
+    """A limit (None is no limit) and who it comes from: "everyone", "group research" or "user ada"."""
+
+    value: int | None
+    source: str
+
+
+class _Offer(Protocol):
     @property
-    def most_cpu(self) -> int:
-        """The most CPU that any offer reaches, in thousandths of a core."""
-        return max([size.cpu for size in self.sizes] + ([self.custom.cpu.max] if self.custom else []))
-
+    def groups(self) -> tuple[str, ...]: ...
     @property
-    def most_memory(self) -> int:
-        """The most memory that any offer reaches, in bytes."""
-        return max([size.memory for size in self.sizes] + ([self.custom.memory.max] if self.custom else []))
+    def users(self) -> tuple[str, ...]: ...
 
 
-def allowance_from_catalog(catalog: Catalog) -> Allowance:
-    """What the catalog offers to everyone."""
+def allowance_for(catalog: Catalog, person: Person) -> Allowance:
+    """Apply the rules above."""
+    quota = {kind: limit.value for kind, limit in quota_of(catalog, person).items()}
+    images = _offered(catalog.images, person)
+    startable = {image.id: image for image in images if not image.retired}
     return Allowance(
-        images=catalog.images,
-        sizes=catalog.sizes,
-        custom=catalog.custom,
+        images=tuple(startable.values()),
+        sizes=_offered(catalog.sizes, person),
+        custom=_custom(catalog, person),
         default_image=catalog.default_image,
         default_size=catalog.default_size,
+        quota=Quota().model_copy(update=quota),
+        totals={name: catalog.groups[name].total for name in groups_of(catalog, person)},
+        identity=_identity(catalog, person),
+        successors=_successors(catalog, startable),
     )
+
+
+def why_offered(offer: _Offer, person: Person) -> str:
+    """Who an offer is made to, so that it reaches this person; "" where it does not."""
+    if not offer.groups and not offer.users:
+        return EVERYONE
+    if person.name in offer.users:
+        return f"user {person.name}"
+    group = next((name for name in offer.groups if name in person.groups), "")
+    return f"group {group}" if group else ""
+
+
+def groups_of(catalog: Catalog, person: Person) -> list[str]:
+    """The person's groups that the catalog knows, in its order."""
+    return [name for name in catalog.groups if name in person.groups]
+
+
+def quota_of(catalog: Catalog, person: Person) -> dict[str, Sourced]:
+    """What the person may run at once, by kind."""
+
+    def limit(kind: str) -> Sourced:
+        user = catalog.users.get(person.name)
+        candidates = [
+            (f"group {name}", getattr(catalog.groups[name].quota, kind)) for name in groups_of(catalog, person)
+        ]
+        return _limit(
+            (EVERYONE, getattr(catalog.quota, kind)),
+            candidates,
+            getattr(user.quota, kind) if user else None,
+            person,
+            max,
+        )
+
+    return {kind: limit(kind) for kind in Quota.model_fields}
+
+
+def ranges_of(catalog: Catalog, person: Person) -> dict[str, tuple[Sourced, Sourced]]:
+    """Least and most of each kind the person may choose; empty where custom amounts are not offered."""
+    custom = catalog.custom
+    if custom is None or not why_offered(custom, person):
+        return {}
+
+    def end(kind: str, key: str, widest: Callable[..., int]) -> Sourced:
+        def own(limits: CustomLimits) -> int | None:
+            found: int | None = getattr(getattr(limits, kind), key)
+            return found
+
+        user = catalog.users.get(person.name)
+        candidates = [(f"group {name}", own(catalog.groups[name].custom)) for name in groups_of(catalog, person)]
+        everyones = (EVERYONE, getattr(getattr(custom, kind), key))
+        return _limit(everyones, candidates, own(user.custom) if user else None, person, widest)
+
+    kinds = [kind for kind in ("cpu", "memory", "gpu") if getattr(custom, kind) is not None]
+    return {kind: (end(kind, "min", min), end(kind, "max", max)) for kind in kinds}
+
+
+def _limit(
+    everyones: tuple[str, int | None],
+    groups: list[tuple[str, int | None]],
+    users: int | None,
+    person: Person,
+    widest: Callable[..., int],
+) -> Sourced:
+    if users is not None:
+        return Sourced(users, f"user {person.name}")
+    if everyones[1] is None:
+        return Sourced(None, EVERYONE)
+    set_ones = {source: value for source, value in (everyones, *groups) if value is not None}
+    # Of equal ones the first, which is everyone's.
+    value = widest(set_ones.values())
+    return Sourced(value, next(source for source, found in set_ones.items() if found == value))
+
+
+def _offered(entries: tuple[_Entry, ...], person: Person) -> tuple[_Entry, ...]:
+    return tuple(entry for entry in entries if why_offered(entry, person))
+
+
+def _custom(catalog: Catalog, person: Person) -> Custom | None:
+    ends = ranges_of(catalog, person)
+    if not ends or catalog.custom is None:
+        return None
+    ranges: dict[str, Any] = {}
+    for kind, (least, most) in ends.items():
+        ranges[kind] = getattr(catalog.custom, kind).model_copy(update={"min": least.value, "max": most.value})
+    return catalog.custom.model_copy(update=ranges)
+
+
+def _identity(catalog: Catalog, person: Person) -> Identity:
+    user = catalog.users.get(person.name)
+    identities = [catalog.groups[name].identity for name in groups_of(catalog, person)]
+    identities += [user.identity] if user else []
+    environment = dict(catalog.environment)
+    groups: dict[int, None] = {}
+    account = None
+    for identity in identities:
+        environment |= identity.environment
+        groups |= dict.fromkeys(identity.supplemental_groups)
+        account = identity.service_account or account
+    return Identity().model_copy(
+        update={"environment": environment, "supplemental_groups": tuple(groups), "service_account": account}
+    )
+
+
+def _successors(catalog: Catalog, startable: Mapping[str, Image]) -> dict[str, Image]:
+    """For each retired image the first in its line of successors that this person may start."""
+    known = {image.id: image for image in catalog.images}
+    successors: dict[str, Image] = {}
+    for image in catalog.images:
+        step: Image | None = image if image.retired else None
+        while step is not None and step.id not in startable:
+            step = known.get(step.replaced_by or "")
+        if step is not None:
+            successors[image.id] = step
+    return successors

@@ -1,4 +1,4 @@
-"""Amounts of CPU and memory: text and numbers in, whole numbers kept, text out.
+"""Amounts of CPU, memory and GPUs: text and numbers in, whole numbers kept, text out.
 
 CPU is kept in thousandths of a core and memory in bytes, both whole numbers,
 so that limits and steps compare exactly. This is the only unit arithmetic in
@@ -8,9 +8,11 @@ the project.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
+
+from stateroom.wording import quoted
 
 MILLI = 1000
 
@@ -36,6 +38,20 @@ _MOST_MEMORY = 1024**2 * TiB
 _LONGEST = 32
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
 _MEMORY = re.compile(r"([0-9.]+)\s*([A-Za-z]+)", re.ASCII)
+_COUNT = re.compile(r"[0-9]{1,6}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """What one server has: thousandths of a core, bytes, whole GPUs."""
+
+    cpu: int
+    memory: int
+    gpu: int = 0
+
+    def __str__(self) -> str:
+        words = [f"{format_cpu(self.cpu)} CPU", format_memory(self.memory)]
+        return ", ".join([*words, f"{self.gpu} GPU"] if self.gpu else words)
 
 
 def parse_cpu(value: object) -> int:
@@ -69,6 +85,17 @@ def parse_memory(value: object) -> int:
     raise ValueError(f"{quoted(value)} is not an amount of memory; write for example 2 GiB")
 
 
+def parse_count(value: object) -> int:
+    """Read a whole number, such as one of GPUs: 2 or "2".
+
+    Raises ValueError with a sentence for anything else.
+    """
+    text = _text(value)
+    if text is not None and _COUNT.fullmatch(text):
+        return int(text)
+    raise ValueError(f"{quoted(value)} is not a whole number; write for example 1")
+
+
 def format_cpu(milli: int) -> str:
     """`1500` -> "1.5"."""
     return format((Decimal(milli) / MILLI).normalize(), "f")
@@ -91,17 +118,6 @@ def format_memory_exactly(amount: int) -> str:
 def gibibytes(amount: int) -> str:
     """Bytes as a plain number of GiB, for a number field: `536870912` -> "0.5"."""
     return _plain(Decimal(amount) / GiB)
-
-
-def quoted(value: object) -> str:
-    """`value` as it may stand in a sentence: short, on one line, whatever was sent."""
-    if isinstance(value, (list, tuple)):
-        return "a list"
-    if isinstance(value, Mapping):
-        return "an object"
-    text = value if isinstance(value, str) else repr(value)
-    text = "".join(letter if letter.isprintable() else " " for letter in text[: _LONGEST + 1])
-    return f'"{text[:_LONGEST]}…"' if len(text) > _LONGEST else f'"{text}"'
 
 
 def _text(value: object) -> str | None:

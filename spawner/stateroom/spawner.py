@@ -7,16 +7,18 @@ Order at a start, by the hub (6.1): `clear_state`, group overrides,
 dropped.
 
 Saved state is `accepted` (the options of the last accepted choice),
-`token_id` (the database id of the server's token while it may run) and `farewell`
-(why the server ended, if not by a stop). The hub's own memory of options is
+`token_id` (the database id of the server's token while it may run), `farewell`
+(why the server ended, if not by its owner) and `reports_every` (seconds between
+its reports of use, for the idle culler). The hub's own memory of options is
 kept equal to `accepted`, since the hub stores options before they are checked.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
@@ -30,20 +32,22 @@ from tornado import web
 from tornado.log import app_log
 from traitlets import Enum, Integer, Unicode, default
 
+from stateroom.admission import Admissions
 from stateroom.backends.base import Backend, Life
 from stateroom.backends.docker import DockerBackend
+from stateroom.backends.docker.network import servers_network
 from stateroom.backends.memory import Behaviour, MemoryBackend
-from stateroom.catalog import DockerHome
+from stateroom.catalog import Catalog, DockerHome, Quota, format_duration
 from stateroom.choice import Choice, Recalled, choose, recall
-from stateroom.configuration import servers_network
 from stateroom.deadline import Deadline
 from stateroom.errors import BackendError, BackendUnavailable, ChoiceRefused, StateroomError
 from stateroom.form import FormState, options_from_form, render_form, values_from_choice, values_from_query
-from stateroom.loading import CatalogFile, shared_catalog_file
+from stateroom.loading import CatalogFile, watched_catalog_file
 from stateroom.names import HomeRef, ServerRef
-from stateroom.policy import Allowance, allowance_from_catalog
+from stateroom.policy import Allowance, Person, allowance_for
 from stateroom.progress import Phase, Progress, ProgressLog
-from stateroom.spec import PORT, ServerSpec, build_spec
+from stateroom.quota import Left
+from stateroom.spec import PORT, ServerSpec, build_spec, reports_every
 
 _STOP_SECONDS = 60
 _RETRY_PAUSE = 1.0
@@ -51,6 +55,9 @@ _RETRY_PAUSE = 1.0
 # What this request typed or was linked with. Each request of the hub runs in a task of its own,
 # so that two tabs, or two servers of one user, never see each other's.
 _typed: ContextVar[FormState | None] = ContextVar("typed", default=None)
+
+# Whether this request stops servers because they are idle.
+stopped_as_idle: ContextVar[bool] = ContextVar("stopped_as_idle", default=False)
 
 try:
     from jupyterhub.spawner import SpawnException as _SpawnException
@@ -74,12 +81,11 @@ class StateroomSpawner(Spawner):
         self._accepted: dict[str, Any] | None = None
         self._farewell = ""
         self._token_id: int | None = None
+        self._reports_every = 0
         self._choice: Choice | None = None
         self._starting = False
         self._progress = ProgressLog()
         self._watch: asyncio.Task[None] | None = None
-        # What the package logs goes where the hub's own log goes, as the hub does with Tornado's.
-        logging.getLogger("stateroom").parent = self.log
         for log in (self.log, app_log):  # the hub writes to both
             if _without_expected_tracebacks not in log.filters:
                 log.addFilter(_without_expected_tracebacks)
@@ -89,76 +95,100 @@ class StateroomSpawner(Spawner):
         return []
 
     @default("options_form")
-    def _form(self) -> Callable[[StateroomSpawner], str]:
+    def _form(self) -> Callable[[StateroomSpawner], Awaitable[str]]:
         return lambda spawner: spawner.render_form()
 
     @default("options_from_form")
-    def _from_form(self) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    def _from_form(self) -> Callable[[Mapping[str, Any]], Awaitable[dict[str, Any]]]:
         return self.accept_form
 
     @default("apply_user_options")
-    def _apply(self) -> Callable[[StateroomSpawner, dict[str, Any]], None]:
+    def _apply(self) -> Callable[[StateroomSpawner, dict[str, Any]], Awaitable[None]]:
         return lambda spawner, options: spawner.accept(options)
 
     # Choosing
 
-    def render_form(self) -> str:
+    async def render_form(self) -> str:
         """The form, with what this request typed, else with the remembered choice."""
-        state = _typed.get() or FormState(values={}, errors={}, notices=(), admin_notices=())
-        notices = [self._farewell] if self._farewell else []
-        values = dict(state.values)
-        allowance = self._allowance()
+        typed = _typed.get() or FormState(values={})
+        # After a refusal the hub shows the default server's form, whichever server is meant.
+        notices = [self._farewell] if self._farewell and not typed.errors else []
+        values = dict(typed.values)
+        allowance = self.allowance()
         if not values and self._accepted is not None:
             recalled = recall(self._accepted, allowance)
             values = values_from_choice(recalled.choice)
             notices += [recalled.notice] if recalled.notice else []
         problems = self._catalog_file().problems if self.user.admin else ()
-        return render_form(
-            allowance,
-            FormState(values=values, errors=state.errors, notices=tuple(notices), admin_notices=problems),
-        )
+        left = tuple(await self.left())
+        return render_form(allowance, FormState(values, typed.errors, tuple(notices), problems, left))
 
-    def accept_form(self, form: Mapping[str, Any]) -> dict[str, Any]:
+    async def accept_form(self, form: Mapping[str, Any]) -> dict[str, Any]:
         """What was posted, as options; the hub shows the form again with status 400 if they are refused."""
         options = options_from_form(form)
+        allowance = self.allowance()
         try:
-            return choose(options, self._allowance()).as_options()
+            choice = choose(options, allowance)
+            # Told here, where the form can show it; `accept` is what counts.
+            with contextlib.suppress(BackendError):
+                await self._admissions().check(self._ref(), choice.resources, allowance, *self._witnesses(allowance))
         except ChoiceRefused as refused:
             typed = {key: value for key, value in options.items() if isinstance(value, str)}
-            _typed.set(FormState(values=typed, errors=refused.fields, notices=(), admin_notices=()))
+            _typed.set(FormState(values=typed, errors=refused.fields))
             raise _refusal(refused) from None
+        return choice.as_options()
 
     def options_from_query(self, query_data: Mapping[str, list[str]]) -> dict[str, Any]:
         """Fill in the form from a link. Returning would start the server, so this always raises."""
-        _typed.set(FormState(values=values_from_query(query_data), errors={}, notices=(), admin_notices=()))
+        _typed.set(FormState(values=values_from_query(query_data)))
         raise _PrefillOnly
 
-    def accept(self, options: dict[str, Any]) -> None:
+    async def accept(self, options: dict[str, Any]) -> None:
         """Accept or refuse a choice, from whichever way it came, before anything is made for it."""
+        allowance = self.allowance()
         try:
-            recalled = self._checked(options)
+            recalled = self._checked(options, allowance)
+            resources = recalled.choice.resources
+            await self._admissions().admit(self._ref(), resources, allowance, *self._witnesses(allowance))
         except ChoiceRefused as refused:
             self._remember(self._accepted)
             raise _refusal(refused) from None
+        except BackendError as error:
+            self._remember(self._accepted)
+            raise _failure(error) from error
         self._choice = recalled.choice
         self._accepted = recalled.choice.as_options()
         self._farewell = ""
         self._remember(self._accepted)
         # The hub's own limit, above ours so that ours speaks first.
-        start = self._catalog_file().current().start
+        start = self._catalog().start
         self.start_timeout = int(start.timeout + start.pull_timeout) + _STOP_SECONDS
         if recalled.notice:
             self._progress.report(Progress(Phase.PREPARING, recalled.notice))
 
-    def _checked(self, options: dict[str, Any]) -> Recalled:
+    def allowance(self) -> Allowance:
+        """What this server's owner may choose, whoever asks."""
+        return allowance_for(
+            self._catalog(), Person(self.user.name, frozenset(group.name for group in self.user.groups))
+        )
+
+    async def left(self) -> list[Left]:
+        """What the owner may still start; nothing is known of it while the engine is away."""
+        allowance = self.allowance()
+        try:
+            return await self._admissions().left(self._ref(), allowance, *self._witnesses(allowance))
+        except BackendError:
+            return []
+
+    def _checked(self, options: dict[str, Any], allowance: Allowance) -> Recalled:
         if self._accepted is not None and options == self._accepted:
-            return recall(options, self._allowance())
+            return recall(options, allowance)
         if jupyterhub.version_info[0] < 6 and set(options) == {"user_options"}:  # noqa: PLR2004 - the major version
             # JupyterHub 6's body of a REST start, sent to a JupyterHub 5.
             options = options["user_options"]
         if not isinstance(options, dict):
             raise ChoiceRefused({"user_options": "The options must be an object, such as {}."})
-        return Recalled(choose(options, self._allowance()))
+        return Recalled(choose(options, allowance))
 
     def _remember(self, options: dict[str, Any] | None) -> None:
         self.user_options = self.orm_spawner.user_options = options or {}
@@ -168,8 +198,10 @@ class StateroomSpawner(Spawner):
 
     async def start(self) -> str:
         """The address of a server that answers. What fails is said in a sentence, and leaves nothing behind."""
-        spec = self._spec()
-        deadline = Deadline.after(self._catalog_file().current().start.timeout, "waiting for the server to answer")
+        catalog = self._catalog()
+        spec = self._spec(catalog)
+        deadline = Deadline.after(catalog.start.timeout, "waiting for the server to answer")
+        self._reports_every = reports_every(catalog)
         self._starting = True
         token = orm.APIToken.find(self.user.db, self.api_token)
         self._token_id = token.id if token else None
@@ -186,10 +218,14 @@ class StateroomSpawner(Spawner):
             raise
         finally:
             self._starting = False
+            self._admissions().release(self._ref())
             self._progress.close()
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the hub's signature
         """End the server. The hub waits for it; repeated calls do no harm."""
+        stop_after = self._catalog().idle.stop_after
+        if stopped_as_idle.get() and stop_after:
+            self._farewell = f"Your server was stopped since nobody had used it for {format_duration(stop_after)}."
         await self._backend().stop(self._ref(), Deadline.after(_STOP_SECONDS, "stopping the server"))
 
     async def poll(self) -> int | None:
@@ -243,6 +279,7 @@ class StateroomSpawner(Spawner):
 
     async def run_post_stop_hook(self) -> None:
         """The hub calls this after every stop, also of a server that died or never ran: nothing may be left."""
+        self._admissions().release(self._ref())
         if self._token_id is not None:
             self._revoke_token()
             try:
@@ -254,7 +291,7 @@ class StateroomSpawner(Spawner):
 
     async def delete_forever(self) -> None:
         """Deletes the home if the catalog says so. The hub calls this for a removed named server too."""
-        policy = self._catalog_file().current().home.when_user_is_deleted
+        policy = self._catalog().home.when_user_is_deleted
         if self.name == "" and policy == "delete":
             await self._backend().remove_home(HomeRef(self.hub_id, self.user.name, self.user.id))
 
@@ -262,7 +299,12 @@ class StateroomSpawner(Spawner):
 
     def get_state(self) -> dict[str, Any]:
         """What outlives this object: never the token itself."""
-        state = {"accepted": self._accepted, "token_id": self._token_id, "farewell": self._farewell}
+        state = {
+            "accepted": self._accepted,
+            "token_id": self._token_id,
+            "farewell": self._farewell,
+            "reports_every": self._reports_every,
+        }
         return {key: value for key, value in state.items() if value}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -271,11 +313,13 @@ class StateroomSpawner(Spawner):
         self._accepted = state.get("accepted")
         self._token_id = state.get("token_id")
         self._farewell = state.get("farewell", "")
+        self._reports_every = state.get("reports_every", 0)
 
     def clear_state(self) -> None:
         """Forget the server; the accepted choice and the reason of its end stay."""
         super().clear_state()
         self._token_id = None
+        self._reports_every = 0
 
     def _save(self) -> None:
         self.orm_spawner.state = self.get_state()
@@ -297,10 +341,11 @@ class StateroomSpawner(Spawner):
     def _ref(self) -> ServerRef:
         return ServerRef(self.hub_id, self.user.name, self.name)
 
-    def _spec(self) -> ServerSpec:
+    def _spec(self, catalog: Catalog) -> ServerSpec:
         assert self._choice is not None  # noqa: S101 - the hub applies options before each start
         return build_spec(
-            self._catalog_file().current(),
+            catalog,
+            self.allowance(),
             self._choice,
             ref=self._ref(),
             user_id=self.user.id,
@@ -308,14 +353,23 @@ class StateroomSpawner(Spawner):
             variables=self.get_env(),
         )
 
-    def _allowance(self) -> Allowance:
-        return allowance_from_catalog(self._catalog_file().current())
+    def _catalog(self) -> Catalog:
+        return self._catalog_file().catalog
 
     def _catalog_file(self) -> CatalogFile:
-        return shared_catalog_file(Path(self.catalog))
+        return watched_catalog_file(Path(self.catalog))
+
+    def _admissions(self) -> Admissions:
+        return _admissions(self.hub_id)
+
+    def _witnesses(self, allowance: Allowance) -> tuple[Backend, dict[str, list[str]]]:
+        """What an admission asks: the backend for what runs, the hub's database for who is in a group."""
+        limited = {name for name, total in allowance.totals.items() if total != Quota()}
+        groups = {name: orm.Group.find(self.user.db, name) for name in limited}
+        return self._backend(), {name: [user.name for user in group.users] for name, group in groups.items() if group}
 
     def _backend(self) -> Backend:
-        catalog = self._catalog_file().current()
+        catalog = self._catalog()
         if self.backend == "memory":
             return _memory_backend(frozenset(image.image for image in catalog.images))
         return _docker_backend(self.hub_id, servers_network(catalog, self.hub_id), catalog.home.docker)
@@ -323,6 +377,11 @@ class StateroomSpawner(Spawner):
 
 # One backend for the process and its settings: its connections, threads and event stream serve all
 # spawners. Where the catalog's settings change, running servers are found by their labels all the same.
+
+
+@cache
+def _admissions(hub_id: str) -> Admissions:  # noqa: ARG001 - one for each hub
+    return Admissions()
 
 
 @cache

@@ -8,21 +8,26 @@ from dataclasses import dataclass, field
 from stateroom.catalog import Catalog
 from stateroom.choice import Choice
 from stateroom.names import HomeRef, ServerRef
-from stateroom.quantity import format_cpu
+from stateroom.policy import Allowance
+from stateroom.quantity import Resources, format_cpu
 
 PORT = 8888  # where a server listens inside its container, the Jupyter convention
 
 # The variables that grant access. They reach the server by a file, never by its configuration.
 SECRET_VARIABLES = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
 
+# How often a server reports to the hub when it was last used, in seconds. JupyterHub's own default is the most.
+_REPORTS_EVERY = 300
+_REPORTS_IN_IDLE_TIME = 6
+
 
 @dataclass(frozen=True, slots=True)
 class ServerSpec:
     """One server as it is wanted.
 
-    `cpu` is in thousandths of a core, `memory` in bytes. `base_url` is the path
-    it serves below, with slashes at both ends. `secrets` are variables like
-    `environment`, never shown.
+    `cpu` is in thousandths of a core, `memory` in bytes, and so is what is kept
+    free for it of either. `base_url` is the path it serves below, with slashes
+    at both ends. `secrets` are variables like `environment`, never shown.
     """
 
     ref: ServerRef
@@ -34,11 +39,22 @@ class ServerSpec:
     mount: str
     environment: Mapping[str, str]
     secrets: Mapping[str, str] = field(repr=False)
+    gpu: int = 0
+    reserved_cpu: int = 0
+    reserved_memory: int = 0
+    supplemental_groups: tuple[int, ...] = ()
+    service_account: str | None = None
     pull_timeout: float = 1200.0
+
+    @property
+    def resources(self) -> Resources:
+        """What the server has."""
+        return Resources(self.cpu, self.memory, self.gpu)
 
 
 def build_spec(
     catalog: Catalog,
+    allowance: Allowance,
     choice: Choice,
     *,
     ref: ServerRef,
@@ -58,14 +74,26 @@ def build_spec(
         image=choice.image.image,
         cpu=choice.cpu,
         memory=choice.memory,
+        gpu=choice.gpu,
+        reserved_cpu=int(choice.cpu * catalog.reserve.cpu),
+        reserved_memory=int(choice.memory * catalog.reserve.memory),
         base_url=base_url,
         mount=catalog.home.mount,
         environment={
-            **catalog.environment,
+            **allowance.identity.environment,
             "CPU_LIMIT": format_cpu(choice.cpu),
             "MEM_LIMIT": str(choice.memory),
+            "JUPYTERHUB_ACTIVITY_INTERVAL": str(reports_every(catalog)),
             **{name: text for name, text in variables.items() if name not in SECRET_VARIABLES},
         },
         secrets={name: variables[name] for name in SECRET_VARIABLES if variables.get(name)},
+        supplemental_groups=allowance.identity.supplemental_groups,
+        service_account=allowance.identity.service_account,
         pull_timeout=catalog.start.pull_timeout,
     )
+
+
+def reports_every(catalog: Catalog) -> int:
+    """Seconds between a server's reports of its use: often enough for the idle rule, and never needlessly often."""
+    stop_after = catalog.idle.stop_after
+    return min(_REPORTS_EVERY, int(stop_after / _REPORTS_IN_IDLE_TIME)) if stop_after else _REPORTS_EVERY

@@ -37,7 +37,7 @@ REST = [
     ('{"size": "giant"}', 'You asked for the size "giant". Offered to you: small, standard, large, custom.'),
     ('{"size": null}', "Offered to you: small, standard, large, custom."),
     ('{"size": "small", "cpu": 4}', 'The size "small" has its own CPU and memory.'),
-    ('{"colour": "red"}', 'There is no option "colour". The options are image, size, cpu, memory.'),
+    ('{"colour": "red"}', 'There is no option "colour". The options are image, size, cpu, memory, gpu.'),
     ('{"<script>": 1}', 'There is no option "<script>".'),
 ]  # fmt: skip
 

@@ -9,7 +9,7 @@ import pytest
 from stateroom.catalog import Catalog
 from stateroom.cli.data import DataFolder
 from stateroom.loading import parse_catalog
-from stateroom.policy import Allowance, allowance_from_catalog
+from stateroom.policy import Allowance, Person, allowance_for
 
 CATALOG = """\
 version: 1
@@ -26,6 +26,9 @@ custom:
 """
 
 
+ADA = Person("ada")
+
+
 @pytest.fixture(scope="session")
 def catalog() -> Catalog:
     return parse_catalog(CATALOG)
@@ -33,13 +36,13 @@ def catalog() -> Catalog:
 
 @pytest.fixture(scope="session")
 def allowance(catalog: Catalog) -> Allowance:
-    return allowance_from_catalog(catalog)
+    return allowance_for(catalog, ADA)
 
 
 @pytest.fixture(scope="session")
 def sizes_only() -> Allowance:
     """An allowance without custom values."""
-    return allowance_from_catalog(parse_catalog(CATALOG.partition("custom:")[0]))
+    return allowance_for(parse_catalog(CATALOG.partition("custom:")[0]), ADA)
 
 
 @pytest.fixture

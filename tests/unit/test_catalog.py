@@ -106,7 +106,7 @@ def test_what_makes_no_sense_is_refused(line: str, expected: str) -> None:
         ("memory: 2 GiB", "memory: 1 KiB", "sizes[0].memory"),
         ("memory: 2 GiB, ", "", "sizes[0].memory: is missing"),
         ("id: standard", "id: custom", '"custom" is kept for CPU and memory that users choose themselves'),
-        ("id: standard", "id: 1", '"1" is not an id'),
+        ("id: standard", "id: One", '"One" is not an id'),
         ("2 GiB, default: true", "2 GiB", "exactly one entry is the default, found none"),
         ("stateroom/unified:1", "two words", "it holds white space"),
         ("stateroom/unified:1", "", "images[0].image"),
@@ -135,7 +135,7 @@ def test_two_defaults_are_refused_by_name() -> None:
 
 def test_an_id_used_twice_is_refused() -> None:
     second = "  - {id: standard, cpu: 4, memory: 8 GiB}\n"
-    assert '"standard" is used 2 times' in " ".join(problems(LEAST + second))
+    assert '"standard" is the id of sizes[0] too' in " ".join(problems(LEAST + second))
 
 
 def test_values_of_the_environment_stay_as_they_were_written() -> None:

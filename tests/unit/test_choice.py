@@ -12,10 +12,10 @@ from stateroom.catalog import Custom
 from stateroom.choice import Choice, choose, recall
 from stateroom.errors import ChoiceRefused
 from stateroom.loading import parse_catalog
-from stateroom.policy import Allowance, allowance_from_catalog
+from stateroom.policy import Allowance, allowance_for
 from stateroom.quantity import GiB, MiB, format_cpu, format_memory_exactly
 
-from .conftest import CATALOG
+from .conftest import ADA, CATALOG
 
 json_values = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text()),
@@ -30,7 +30,7 @@ options_of_anyone = st.dictionaries(
     st.one_of(offered_words, json_values),
     max_size=6,
 )
-ALLOWANCE = allowance_from_catalog(parse_catalog(CATALOG))
+ALLOWANCE = allowance_for(parse_catalog(CATALOG), ADA)
 
 
 class TestDefaults:
@@ -143,7 +143,7 @@ class TestUnknownKeys:
     )
     def test_an_unknown_key_is_refused_with_the_known_ones(self, allowance: Allowance, key: str) -> None:
         refused = refusal({key: "x"}, allowance)
-        assert "The options are image, size, cpu, memory." in str(refused)
+        assert "The options are image, size, cpu, memory, gpu." in str(refused)
 
     def test_a_refusal_stays_short_however_much_was_sent(self, allowance: Allowance) -> None:
         assert len(str(refusal({f"key-{number}": "x" for number in range(10_000)}, allowance))) < 2000
@@ -184,7 +184,7 @@ class TestStoring:
         least = "67 MiB" if step.endswith("iB") else "100 MB"
         most = f"{100 * parse(step) + parse(least)} B"
         odd = parse_catalog(text + f"  memory: {{min: {least}, max: {most}, step: {step}}}\n")
-        allowance = allowance_from_catalog(odd)
+        allowance = allowance_for(odd, ADA)
         ranges = allowance.custom
         assert isinstance(ranges, Custom)
         for memory in range(ranges.memory.min, ranges.memory.max + 1, ranges.memory.step):
@@ -236,7 +236,7 @@ class TestRecalling:
         assert recalled.notice
 
     def test_a_size_whose_amounts_changed_is_taken_as_it_is_now(self) -> None:
-        changed = allowance_from_catalog(parse_catalog(CATALOG.replace("cpu: 0.5", "cpu: 0.75")))
+        changed = allowance_for(parse_catalog(CATALOG.replace("cpu: 0.5", "cpu: 0.75")), ADA)
         recalled = recall({"image": "unified", "size": "small", "profile": "Small: 0.5 CPU, 1 GiB"}, changed)
         assert recalled.choice.cpu == 750
 

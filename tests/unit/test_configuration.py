@@ -8,8 +8,8 @@ import pytest
 from traitlets.config import Config
 
 from stateroom import configure
-from stateroom.configuration import stored_hub_id
 from stateroom.errors import CatalogError
+from stateroom.hub_id import stored_hub_id
 
 CATALOG = Path(__file__).parents[2] / "config" / "catalog.yaml"
 

@@ -14,7 +14,9 @@ import pytest
 from stateroom.choice import choose
 from stateroom.errors import CatalogError, ChoiceRefused
 from stateroom.loading import load_catalog, parse_catalog
-from stateroom.policy import allowance_from_catalog
+from stateroom.policy import allowance_for
+
+from .conftest import ADA
 
 ROOT = Path(__file__).parents[2]
 CATALOGS = sorted((ROOT / "config").glob("*.yaml"))
@@ -80,5 +82,5 @@ def test_the_refusal_that_the_readme_shows_is_what_is_said() -> None:
     readme = ROOT / "README.md"
     (catalog,) = blocks(readme, "yaml")
     with pytest.raises(ChoiceRefused) as caught:
-        choose({"cpu": 12}, allowance_from_catalog(parse_catalog(catalog)))
+        choose({"cpu": 12}, allowance_for(parse_catalog(catalog), ADA))
     assert json.dumps({"status": 400, "message": str(caught.value)}) in list(console_lines(readme))

@@ -24,8 +24,10 @@ from stateroom.choice import choose
 from stateroom.errors import ImageUnfit
 from stateroom.loading import load_catalog
 from stateroom.names import ServerRef
-from stateroom.policy import allowance_from_catalog
+from stateroom.policy import allowance_for
 from stateroom.spec import ServerSpec, build_spec
+
+from .conftest import ADA
 
 CASES = Path(__file__).parents[1] / "data" / "payload"
 SHIPPED = Path(__file__).parents[2] / "config" / "catalog.yaml"
@@ -36,9 +38,11 @@ PASSWD = "root:x:0:0:root:/root:/bin/sh\njovyan:x:1000:100::/home/jovyan:/bin/ba
 
 def spec_for(options: dict[str, object], user: str = "ada", server: str = "") -> ServerSpec:
     catalog = load_catalog(SHIPPED)
+    allowance = allowance_for(catalog, ADA)
     return build_spec(
         catalog,
-        choose(options, allowance_from_catalog(catalog)),
+        allowance,
+        choose(options, allowance),
         ref=ServerRef("hub-1", user, server),
         user_id=7,
         base_url=f"/user/{user}/",

@@ -7,17 +7,21 @@ import pytest
 from stateroom.catalog import Catalog
 from stateroom.choice import choose
 from stateroom.names import HomeRef, ServerRef
-from stateroom.policy import Allowance
+from stateroom.policy import Allowance, allowance_for
 from stateroom.quantity import GiB
 from stateroom.spec import SECRET_VARIABLES, ServerSpec, build_spec
+
+from .conftest import ADA
 
 TOKEN = "f00d" * 8
 
 
 @pytest.fixture
 def spec(catalog: Catalog, allowance: Allowance) -> ServerSpec:
+    own = {"LANG": "C.UTF-8", "MEM_LIMIT": "lots", "JUPYTERHUB_X": "no"}
     return build_spec(
-        catalog.model_copy(update={"environment": {"LANG": "C.UTF-8", "MEM_LIMIT": "lots", "JUPYTERHUB_X": "no"}}),
+        catalog,
+        allowance_for(catalog.model_copy(update={"environment": own}), ADA),
         choose({"cpu": 1.5, "memory": "3 GiB"}, allowance),
         ref=ServerRef("hub", "alice", "gpu"),
         user_id=7,

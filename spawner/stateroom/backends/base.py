@@ -15,6 +15,7 @@ from typing import Protocol
 from stateroom.deadline import Deadline
 from stateroom.names import HomeRef, ServerRef
 from stateroom.progress import Progress
+from stateroom.quantity import Resources
 from stateroom.spec import ServerSpec
 
 
@@ -44,6 +45,7 @@ class RunningServer:
     ref: ServerRef
     state: ServerState
     image: str
+    resources: Resources
 
 
 Report = Callable[[Progress], None]
@@ -83,7 +85,7 @@ class Backend(Protocol):
         ...
 
     async def list(self) -> list[RunningServer]:
-        """Every server of this hub that the backend holds, running or not."""
+        """Every server of this hub that the backend holds, running or not, whichever process started it."""
         ...
 
     async def logs(self, ref: ServerRef, lines: int) -> str:

@@ -77,7 +77,10 @@ class MemoryBackend:
 
     async def list(self) -> list[RunningServer]:
         """See Backend.list."""
-        return [RunningServer(ref, server.state, server.spec.image) for ref, server in self._servers.items()]
+        return [
+            RunningServer(ref, server.state, server.spec.image, server.spec.resources)
+            for ref, server in self._servers.items()
+        ]
 
     async def logs(self, ref: ServerRef, lines: int) -> str:
         """See Backend.logs."""

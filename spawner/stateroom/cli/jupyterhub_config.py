@@ -1,13 +1,12 @@
 """The hub's configuration under `stateroom up`, which starts it with its mark and in the data folder."""
 
-import ctypes
 import os
-import signal
 from pathlib import Path
 
 import stateroom
 from stateroom.cli.data import DataFolder
 from stateroom.cli.processes import HUB_MARK
+from stateroom.lifeline import end_with_parent
 
 c = get_config()  # type: ignore[name-defined] # noqa: F821 - the hub puts it here
 
@@ -17,8 +16,7 @@ if settings is None:
     raise SystemExit("This file is for `stateroom up`; it needs the settings that `up` writes.")
 
 # `up` may be killed without a chance to end its hub: the hub then ends itself.
-_PR_SET_PDEATHSIG = 1
-ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+end_with_parent()
 
 stateroom.configure(c, catalog=settings.catalog, backend=settings.backend, data=data.path)
 

@@ -20,9 +20,9 @@ from stateroom.cli.images import build_with_progress
 from stateroom.cli.passwords import on_terminal, text_of, write_passwords
 from stateroom.cli.proxy import install_proxy
 from stateroom.cli.screen import Screen
-from stateroom.configuration import stored_hub_id
 from stateroom.errors import SetupError
 from stateroom.files import open_private
+from stateroom.hub_id import stored_hub_id
 from stateroom.images import UNIFIED
 from stateroom.loading import load_catalog
 from stateroom.quantity import MiB, format_memory

@@ -22,7 +22,7 @@ from stateroom.errors import (
     NameTaken,
     ServerEnded,
 )
-from stateroom.names import USER_ID, HomeRef, ServerRef, server_from_labels
+from stateroom.names import USER_ID, HomeRef, ServerRef, resources_from_labels, server_from_labels
 from stateroom.progress import Phase, Progress
 from stateroom.readiness import wait_until_answers
 from stateroom.spec import PORT, ServerSpec
@@ -82,9 +82,11 @@ class DockerBackend:
         """See Backend.list."""
         servers = []
         for found in await self._engine.list_containers(self._hub):
-            ref = server_from_labels(found["Labels"], self._hub)
+            labels = found["Labels"]
+            ref = server_from_labels(labels, self._hub)
             if ref is not None:
-                servers.append(RunningServer(ref, self._state_of_listed(found), found["Image"]))
+                resources = resources_from_labels(labels)
+                servers.append(RunningServer(ref, self._state_of_listed(found), found["Image"], resources))
         return servers
 
     async def logs(self, ref: ServerRef, lines: int) -> str:

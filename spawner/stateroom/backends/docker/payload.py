@@ -18,7 +18,7 @@ from typing import Any
 
 from stateroom.catalog import DockerHome
 from stateroom.errors import ImageUnfit
-from stateroom.names import HomeRef
+from stateroom.names import HomeRef, resources_as_labels
 from stateroom.spec import ServerSpec
 
 _PRIVATE = "var/lib/stateroom"
@@ -30,6 +30,8 @@ exec "$@"
 
 # One CPU is this much of every period: the kernel's own default length, in microseconds.
 _CPU_PERIOD = 100_000
+_SHARES_OF_A_CPU = 1024
+_LEAST_SHARES = 2  # the kernel's own least
 
 # Enough for any notebook with its kernels and threads, far too little to exhaust the machine's own table.
 PROCESS_LIMIT = 4096
@@ -74,6 +76,8 @@ def facts_from_image(reference: str, inspected: Mapping[str, Any], passwd: str) 
 def container_payload(spec: ServerSpec, image: ImageFacts, network: str, homes: DockerHome) -> dict[str, Any]:
     """The body of `POST /containers/create`: hardened, limited, and free of secrets."""
     environment = {
+        # An image made for GPUs asks for all of them, and gets them where NVIDIA's runtime is the engine's default.
+        **({} if spec.gpu else {"NVIDIA_VISIBLE_DEVICES": "void"}),
         **spec.environment,
         "HOME": image.home,
         "JUPYTERHUB_ROOT_DIR": f"{image.home}/{spec.mount}",
@@ -84,7 +88,7 @@ def container_payload(spec: ServerSpec, image: ImageFacts, network: str, homes: 
         "Entrypoint": ["/bin/sh", _LAUNCHER],
         "Cmd": list(image.command),
         "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
-        "Labels": dict(spec.ref.labels),
+        "Labels": {**spec.ref.labels, **resources_as_labels(spec.resources)},
         # The backend watches the server itself; a check of the image's would only cost CPU.
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
@@ -93,10 +97,15 @@ def container_payload(spec: ServerSpec, image: ImageFacts, network: str, homes: 
             "Memory": spec.memory,
             # The sum of memory and swap: no swap on top.
             "MemorySwap": spec.memory,
+            "MemoryReservation": spec.reserved_memory,
             # Not NanoCpus: Docker refuses more of those than the machine has.
             "CpuPeriod": _CPU_PERIOD,
             "CpuQuota": spec.cpu * _CPU_PERIOD // 1000,
+            # What it gets when all compute at once, in the kernel's own measure: 1024 is one core.
+            "CpuShares": max(_LEAST_SHARES, spec.reserved_cpu * _SHARES_OF_A_CPU // 1000),
             "PidsLimit": PROCESS_LIMIT,
+            "DeviceRequests": [{"Count": spec.gpu, "Capabilities": [["gpu"]]}] if spec.gpu else [],
+            "GroupAdd": [str(group) for group in spec.supplemental_groups],
             "Init": True,
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],

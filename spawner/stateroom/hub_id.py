@@ -1,0 +1,25 @@
+"""The hub's id, which stands in the names and labels of all that it makes."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+from stateroom.catalog import parse_id
+from stateroom.errors import CatalogError
+
+_FILE = "hub-id"
+
+
+def stored_hub_id(data: Path) -> str:
+    """The hub's id kept in `data`, made at the first call. Raises CatalogError for a file that holds none."""
+    file = data / _FILE
+    try:
+        with file.open("x") as new:
+            new.write(f"{secrets.token_hex(5)}\n")
+    except FileExistsError:
+        pass
+    try:
+        return parse_id(file.read_text(errors="replace").strip())
+    except ValueError as error:
+        raise CatalogError([f"{file.name}: {error}, or remove the file to have an id made"]) from error
