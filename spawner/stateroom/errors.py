@@ -23,6 +23,7 @@ ever holds a secret.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 
 class StateroomError(Exception):
@@ -34,12 +35,28 @@ class StateroomError(Exception):
         self.detail = detail
 
 
+@dataclass(frozen=True, slots=True)
+class CatalogFault:
+    """One fault of a catalog. Line and column count from 1, and are 0 where a fault is the whole file's."""
+
+    file: str
+    sentence: str
+    line: int = 0
+    column: int = 0
+    where: str = ""  # such as "sizes[2].memory"
+
+    def __str__(self) -> str:
+        place = ":".join([self.file, *(str(number) for number in (self.line, self.column) if number)])
+        return ": ".join(part for part in (place, self.where, self.sentence) if part)
+
+
 class CatalogError(StateroomError):
     """The catalog cannot be read or contradicts itself; `problems` holds one line for each fault."""
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+    def __init__(self, faults: Sequence[CatalogFault]) -> None:
+        self.faults = tuple(faults)
+        self.problems = tuple(map(str, faults))
+        super().__init__("\n".join(self.problems))
 
 
 class ChoiceRefused(StateroomError):

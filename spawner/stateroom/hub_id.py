@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 from stateroom.catalog import parse_id
-from stateroom.errors import CatalogError
+from stateroom.errors import CatalogError, CatalogFault
 
 _FILE = "hub-id"
 
@@ -22,4 +22,4 @@ def stored_hub_id(data: Path) -> str:
     try:
         return parse_id(file.read_text(errors="replace").strip())
     except ValueError as error:
-        raise CatalogError([f"{file.name}: {error}, or remove the file to have an id made"]) from error
+        raise CatalogError([CatalogFault(file.name, f"{error}, or remove the file to have an id made")]) from error

@@ -28,7 +28,7 @@ from yaml.resolver import BaseResolver
 
 from stateroom.catalog import Catalog, Custom, Group, Image, Model, Quota, Size, User
 from stateroom.contradictions import Parts, contradictions, parts_of
-from stateroom.errors import CatalogError
+from stateroom.errors import CatalogError, CatalogFault
 from stateroom.files import file_signature
 from stateroom.wording import did_you_mean, joined, listed, quoted
 
@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 _LARGEST_FILE = 1024 * 1024
 _MOST_NODES = 50_000
 _DEEPEST = 50
-_MOST_PROBLEMS = 100  # more of them help nobody
+_MOST_FAULTS = 100  # more of them help nobody
 
 _LOOK_SECONDS = 0.5
 
@@ -61,15 +61,15 @@ def load_catalog(path: Path) -> Catalog:
         text = _read(path)
         return parse_catalog(text, path.name)
     except OSError as error:
-        raise CatalogError([f"{path}: cannot be read: {error.strerror}"]) from error
+        raise CatalogError([CatalogFault(str(path), f"cannot be read: {error.strerror}")]) from error
 
 
 def parse_catalog(text: str, name: str = "catalog.yaml") -> Catalog:
     """Check a catalog's text; `name` stands before each fault. Raises CatalogError."""
     document = _Document(name)
     data = document.read(text)
-    if document.problems:
-        raise CatalogError(document.problems[:_MOST_PROBLEMS])
+    if document.faults:
+        raise CatalogError(document.faults[:_MOST_FAULTS])
     catalog: Catalog | None = None
     try:
         catalog = Catalog.model_validate(data)
@@ -79,7 +79,7 @@ def parse_catalog(text: str, name: str = "catalog.yaml") -> Catalog:
     parts = parts_of(catalog) if catalog else _valid_parts(data)
     problems += contradictions(parts)
     if catalog is None or problems:
-        raise CatalogError(document.told(problems)[:_MOST_PROBLEMS])
+        raise CatalogError(document.placed(problems)[:_MOST_FAULTS])
     return catalog
 
 
@@ -191,12 +191,13 @@ def _read(path: Path) -> str:
     with path.open("rb") as file:
         data = file.read(_LARGEST_FILE + 1)
     if len(data) > _LARGEST_FILE:
-        raise CatalogError([f"{path.name}: larger than {_LARGEST_FILE // 1024} KiB; a catalog is a short text"])
+        sentence = f"larger than {_LARGEST_FILE // 1024} KiB; a catalog is a short text"
+        raise CatalogError([CatalogFault(path.name, sentence)])
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
-        raise CatalogError([f"{path.name}:{line}: is not UTF-8 text"]) from error
+        raise CatalogError([CatalogFault(path.name, "is not UTF-8 text", line)]) from error
 
 
 class _Texts(BaseResolver):
@@ -233,6 +234,13 @@ _NULL, _MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq")} | {_NULL, _MERGE}
 
 
+_NOWHERE = _Place(0, 0)
+
+
+def _of(mark: Any) -> _Place:
+    return _Place(mark.line + 1, mark.column + 1)
+
+
 class _Document:
     """One YAML text: its data, the place of each value, and what is wrong with its form."""
 
@@ -240,43 +248,41 @@ class _Document:
         self._name = name
         self._places: dict[_Path, _Place] = {}
         self._nodes = 0
-        self.problems: list[str] = []
+        self.faults: list[CatalogFault] = []
 
     def read(self, text: str) -> Any:
         try:
             node = _Loader(text).get_single_node()
             if node is None:
-                self.problems.append(f"{self._name}:1:1: is empty; it needs version, images and sizes")
+                self._add("is empty; it needs version, images and sizes", _Place(1, 1))
                 return None
             return self._value(node, ())
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            place = f":{mark.line + 1}:{mark.column + 1}" if mark else ""
-            self.problems.append(f"{self._name}{place}: is not YAML: {error.problem or error.context}")
+            self._add(f"is not YAML: {error.problem or error.context}", _of(mark) if mark else _NOWHERE)
         except yaml.reader.ReaderError as error:
             found = f"#x{error.character:04x}" if isinstance(error.character, int) else quoted(error.character)
-            self.problems.append(f"{self._name}: is not a catalog: it holds the character {found}")
+            self._add(f"is not a catalog: it holds the character {found}", _NOWHERE)
         except (_TooLarge, RecursionError) as error:
-            self.problems.append(f"{self._name}: is not a catalog: {str(error) or 'it is nested too deeply'}")
+            self._add(f"is not a catalog: {str(error) or 'it is nested too deeply'}", _NOWHERE)
         except UnicodeError:
-            self.problems.append(f"{self._name}: is not a catalog: it holds half a character")
+            self._add("is not a catalog: it holds half a character", _NOWHERE)
         return None
 
-    def told(self, faults: Sequence[tuple[Sequence[str | int], str]]) -> list[str]:
+    def placed(self, found: Sequence[tuple[Sequence[str | int], str]]) -> list[CatalogFault]:
         """Each fault with its place, in the order of the file."""
-        placed = [(self._place(path), _spelled(path), sentence) for path, sentence in faults]
-        return [
-            f"{self._name}:{place.line}:{place.column}: {where + ': ' if where else ''}{sentence}"
-            for place, where, sentence in sorted(placed, key=lambda fault: fault[0])
-        ]
+        faults = [CatalogFault(self._name, sentence, *self._place(path), _spelled(path)) for path, sentence in found]
+        return sorted(faults, key=lambda fault: (fault.line, fault.column))
+
+    def _add(self, sentence: str, place: _Place) -> None:
+        self.faults.append(CatalogFault(self._name, sentence, *place))
 
     def _place(self, path: Sequence[str | int]) -> _Place:
         """Of the value, or of what should have held it."""
         return next((self._places[part] for part in _outwards(tuple(path)) if part in self._places), _Place(1, 1))
 
     def _fault(self, node: yaml.Node, sentence: str) -> None:
-        mark = node.start_mark
-        self.problems.append(f"{self._name}:{mark.line + 1}:{mark.column + 1}: {sentence}")
+        self._add(sentence, _of(node.start_mark))
 
     def _value(self, node: yaml.Node, path: _Path) -> Any:
         # Every visit counts, so that an alias that multiplies itself is met early.
@@ -286,7 +292,7 @@ class _Document:
         if node.tag not in _PLAIN_TAGS:
             tag = node.tag.replace("tag:yaml.org,2002:", "!!")
             self._fault(node, f"{quoted(tag)} is a YAML tag; a catalog needs none, remove it")
-        self._places.setdefault(path, _Place(node.start_mark.line + 1, node.start_mark.column + 1))
+        self._places.setdefault(path, _of(node.start_mark))
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -303,7 +309,7 @@ class _Document:
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
             if key in data:
                 self._fault(key_node, f"{quoted(key)} is written twice; keep one")
-            self._places[(*path, key)] = _Place(key_node.start_mark.line + 1, key_node.start_mark.column + 1)
+            self._places[(*path, key)] = _of(key_node.start_mark)
             data[key] = self._value(value_node, (*path, key))
         return merged | data
 
