@@ -153,6 +153,16 @@ def ranges_of(catalog: Catalog, person: Person) -> dict[str, tuple[Sourced, Sour
     return {kind: (end(kind, "min", min), end(kind, "max", max)) for kind in kinds}
 
 
+def identities_of(catalog: Catalog, person: Person) -> dict[str, Identity]:
+    """What the person's servers are given, by who it comes from; what comes later wins."""
+    user = catalog.users.get(person.name)
+    return {
+        EVERYONE: Identity().model_copy(update={"environment": catalog.environment}),
+        **{f"group {name}": catalog.groups[name].identity for name in groups_of(catalog, person)},
+        **({f"user {person.name}": user.identity} if user else {}),
+    }
+
+
 def _limit(
     everyones: tuple[str, int | None],
     groups: list[tuple[str, int | None]],
@@ -185,13 +195,10 @@ def _custom(catalog: Catalog, person: Person) -> Custom | None:
 
 
 def _identity(catalog: Catalog, person: Person) -> Identity:
-    user = catalog.users.get(person.name)
-    identities = [catalog.groups[name].identity for name in groups_of(catalog, person)]
-    identities += [user.identity] if user else []
-    environment = dict(catalog.environment)
+    environment: dict[str, str] = {}
     groups: dict[int, None] = {}
     account = None
-    for identity in identities:
+    for identity in identities_of(catalog, person).values():
         environment |= identity.environment
         groups |= dict.fromkeys(identity.supplemental_groups)
         account = identity.service_account or account

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
-from stateroom.errors import CatalogError
+from stateroom.catalog import Catalog
+from stateroom.errors import CatalogError, CatalogFault
 from stateroom.loading import load_catalog
+from stateroom.wording import counted, joined
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -19,21 +24,32 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog="example: stateroom check catalog.yaml",
     )
     parser.add_argument("file", type=Path, metavar="FILE", help="the catalog")
+    parser.add_argument("--json", action="store_true", help="print the faults as JSON, for editors and pipelines")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the file, and print what was found."""
+    faults: Sequence[CatalogFault] = ()
     try:
         catalog = load_catalog(arguments.file)
     except CatalogError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)
-        return 1
-    images, sizes = _count(len(catalog.images), "image"), _count(len(catalog.sizes), "size")
-    print(f"{arguments.file} holds: {images}, {sizes}.")
-    return 0
+        faults = error.faults
+    if arguments.json:
+        print(json.dumps({"holds": not faults, "faults": [asdict(fault) for fault in faults]}, indent=2))
+    elif faults:
+        for fault in faults:
+            print(fault, file=sys.stderr)
+    else:
+        print(f"{arguments.file} holds: {_contents(catalog)}.")
+    return 1 if faults else 0
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _contents(catalog: Catalog) -> str:
+    sections = {
+        "image": catalog.images,
+        "size": catalog.sizes,
+        "group": catalog.groups,
+        "user": catalog.users,
+    }
+    return joined([counted(len(entries), noun) for noun, entries in sections.items() if entries])

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 import stateroom
-from stateroom.cli import check, down, images, up, user
+from stateroom.cli import check, down, explain, images, schema, up, user
 from stateroom.errors import CatalogError, StateroomError
 
 _DESCRIPTION = "Personal notebook servers for JupyterHub, from one catalog file."
@@ -20,6 +20,8 @@ examples:
   stateroom up                     start the hub on http://127.0.0.1:8000
   stateroom user add ada           let ada log in
   stateroom check catalog.yaml     see whether a catalog holds
+  stateroom explain catalog.yaml --user ada --groups research
+                                   see what ada would be offered, and why
   stateroom down                   stop the hub and all servers; homes are kept
 
 `stateroom COMMAND --help` tells more about a command.
@@ -53,7 +55,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"stateroom {stateroom.__version__}")
     commands = root.add_subparsers(metavar="COMMAND", required=True, title="commands")
-    for command in (up, down, user, check, images):
+    for command in (up, down, user, check, explain, schema, images):
         command.add_parser(commands)
     return root
 
