@@ -29,14 +29,16 @@ def schema_from_allowance(allowance: Allowance, left: Sequence[Left] = ()) -> di
         "properties": properties,
         "additionalProperties": False,
         "default": {},
-        "allOf": [_tie(size, allowance) for size in allowance.sizes if size.images],
     }
+    rules = [_tie(size, allowance) for size in allowance.sizes if size.images]
     if allowance.custom:
         amounts = _amounts(allowance.custom, allowance.default_size)
         properties |= amounts
         # An amount is for custom servers: beside a named size it is refused.
         document["dependentSchemas"] = {key: {"properties": {"size": {"const": CUSTOM}}} for key in amounts}
-        document["allOf"] += _needed(amounts)
+        rules += _needed(amounts)
+    if rules:  # JSON Schema allows no empty list
+        document["allOf"] = rules
     if left:
         document["x-quota"] = [_told(limit) for limit in left]
     return document

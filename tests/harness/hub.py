@@ -103,6 +103,26 @@ class Hub:
         self.command("user", "add", name, *options, "--stdin", stdin=f"{password}\n")
         return Person(self, name, password)
 
+    def save_catalog(self, text: str) -> None:
+        """Save the catalog as an editor does, and wait until the hub says that it has read it."""
+        if text == self.catalog.read_text():
+            return
+        before = self._readings()
+        self.catalog.write_text(text)
+        wait_for(lambda: self._readings() > before, "the hub's word about the catalog", seconds=2, pause=0.05)
+
+    def make_group(self, admin: Person, name: str, *members: Person) -> None:
+        """Make a group of the hub with these members, whom the hub knows once they have logged in."""
+        for member in members:
+            assert member.web
+        assert admin.api("POST", f"groups/{name}").status_code in {201, 409}
+        answer = admin.api("POST", f"groups/{name}/users", json={"users": [member.name for member in members]})
+        assert answer.ok, answer.text
+
+    def _readings(self) -> int:
+        log = (self.data / "log" / "hub.log").read_text(errors="replace")
+        return log.count("The catalog was read again") + log.count("The catalog is broken")
+
     def log(self) -> str:
         """All that `up` printed and all that its programs logged."""
         files = [self._log, *sorted(self.data.rglob("*.log"))]

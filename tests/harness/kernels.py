@@ -28,6 +28,22 @@ class Kernel:
         """What the code prints; raises what goes wrong in it."""
         return asyncio.run(asyncio.wait_for(self._run(code), PATIENCE))
 
+    def start(self, code: str) -> None:
+        """Have the code run, and wait for nothing but the kernel's word that it is busy."""
+        asyncio.run(asyncio.wait_for(self._start(code), PATIENCE))
+
+    async def _start(self, code: str) -> None:
+        url = f"{self._url}/{self.id}/channels".replace("http", "ws", 1)
+        socket = await websocket_connect(HTTPRequest(url, headers=self._headers))
+        await socket.write_message(json.dumps(_request(code)))
+        while (message := await socket.read_message()) is not None:
+            reply: dict[str, Any] = json.loads(message)
+            if reply["msg_type"] == "execute_input":
+                break
+        socket.close()
+        while await socket.read_message() is not None:
+            pass  # until the other side has closed, too
+
     async def _run(self, code: str) -> str:
         url = f"{self._url}/{self.id}/channels".replace("http", "ws", 1)
         socket = await websocket_connect(HTTPRequest(url, headers=self._headers))

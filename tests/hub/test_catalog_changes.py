@@ -13,21 +13,7 @@ from harness.hub import Hub, Person, wait_for
 def original(hub: Hub) -> Iterator[str]:
     text = hub.catalog.read_text()
     yield text
-    save(hub, text)
-
-
-def save(hub: Hub, text: str) -> None:
-    """Save the catalog as an editor does, and wait until the hub has taken note of it."""
-    if text == hub.catalog.read_text():
-        return
-    before = notes_of_the_catalog(hub)
-    hub.catalog.write_text(text)
-    wait_for(lambda: notes_of_the_catalog(hub) > before, "the hub's word about the catalog", seconds=2, pause=0.05)
-
-
-def notes_of_the_catalog(hub: Hub) -> int:
-    log = (hub.data / "log" / "hub.log").read_text()
-    return log.count("The catalog was read again") + log.count("The catalog is broken")
+    hub.save_catalog(text)
 
 
 def form(hub: Hub, person: Person) -> str:
@@ -37,7 +23,7 @@ def form(hub: Hub, person: Person) -> str:
 def test_a_new_size_is_offered_and_started_within_two_seconds(hub: Hub, person: Person, original: str) -> None:
     assert "Tiny" not in form(hub, person)
     tiny = "  - {id: tiny, title: Tiny, cpu: 0.25, memory: 256 MiB}\n"
-    save(hub, original.replace("sizes:\n", f"sizes:\n{tiny}"))
+    hub.save_catalog(original.replace("sizes:\n", f"sizes:\n{tiny}"))
     assert "Tiny" in form(hub, person)
     assert "sizes: added tiny." in hub.log()
     person.started({"user_options": {"size": "tiny"}})
@@ -47,7 +33,7 @@ def test_a_new_size_is_offered_and_started_within_two_seconds(hub: Hub, person: 
 def test_an_edit_loses_no_running_server(hub: Hub, person: Person, original: str) -> None:
     person.started({"user_options": {"size": "small"}})
     before = hub.servers.container(person.name).id
-    save(hub, original.replace("cpu: 0.5, memory: 1 GiB", "cpu: 1, memory: 2 GiB"))
+    hub.save_catalog(original.replace("cpu: 0.5, memory: 1 GiB", "cpu: 1, memory: 2 GiB"))
     assert person.active()
     assert hub.servers.container(person.name).id == before
     assert hub.servers.limits(person.name).cpu == 0.5
@@ -58,7 +44,7 @@ def test_a_remembered_size_that_is_gone_gives_way_to_the_default_with_a_word_abo
 ) -> None:
     person.started({"user_options": {"size": "small"}})
     person.stop()
-    save(hub, original.replace("id: small,", "id: other,"))
+    hub.save_catalog(original.replace("id: small,", "id: other,"))
     assert "Standard is used instead." in form(hub, person)
     person.started()
     assert hub.servers.limits(person.name).cpu == 1
@@ -66,7 +52,7 @@ def test_a_remembered_size_that_is_gone_gives_way_to_the_default_with_a_word_abo
 
 def test_a_broken_catalog_leaves_the_last_good_one_and_tells_admins_the_line(hub: Hub, original: str) -> None:
     admin, person = hub.person("--admin"), hub.person()
-    save(hub, original.replace("version: 1", "version: 1\nsizs: []").replace("id: large", "id: giant"))
+    hub.save_catalog(original.replace("version: 1", "version: 1\nsizs: []").replace("id: large", "id: giant"))
     line = original.split("version: 1", maxsplit=1)[0].count("\n") + 2
     fault = f"test-catalog.yaml:{line}:1: sizs: there is no such key; did you mean &#34;sizes&#34;?"
     try:
@@ -83,7 +69,7 @@ def test_a_broken_catalog_leaves_the_last_good_one_and_tells_admins_the_line(hub
 @pytest.mark.parametrize("policy", ["keep", "delete"])
 def test_a_home_goes_with_its_user_only_where_the_catalog_says_so(hub: Hub, original: str, policy: str) -> None:
     admin, person = hub.person("--admin"), hub.person()
-    save(hub, original.replace("when_user_is_deleted: keep", f"when_user_is_deleted: {policy}"))
+    hub.save_catalog(original.replace("when_user_is_deleted: keep", f"when_user_is_deleted: {policy}"))
     try:
         person.started({"user_options": {"size": "small"}})
         person.started({"user_options": {"size": "small"}}, server="other")

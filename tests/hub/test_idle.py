@@ -1,0 +1,44 @@
+"""Servers that nobody uses are stopped by the catalog's rule, and their users are told."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from harness.hub import Hub, wait_for
+from harness.kernels import Kernel
+
+
+@pytest.mark.parametrize("rule", ["1 min"])
+def test_an_idle_server_stops_by_a_rule_written_meanwhile_and_a_busy_one_does_not(hub: Hub, rule: str) -> None:
+    idle, busy = hub.person(), hub.person()
+    original = hub.catalog.read_text()
+    hub.save_catalog(original.replace("stop_after: 8 h", f"stop_after: {rule}"))
+    try:
+        idle.started({"user_options": {"size": "small"}})
+        busy.started({"user_options": {"size": "small"}})
+        Kernel(busy).start("import time; time.sleep(300)")
+        started = time.monotonic()
+        wait_for(lambda: not hub.servers.of(idle.name), "the idle server's end", seconds=120, pause=1)
+        assert time.monotonic() - started > 50
+        wait_for(lambda: not idle.active(), "the hub's note of it")
+        form = idle.web.get(f"{hub.url}/hub/spawn/{idle.name}").text
+        assert "Your server was stopped since nobody had used it for 1 min." in form
+        # The busy one has been left alone by its kernel's user for longer than the rule by now.
+        time.sleep(max(0.0, 90 - (time.monotonic() - started)))
+        assert busy.active()
+
+        busy.stop()
+        form = busy.web.get(f"{hub.url}/hub/spawn/{busy.name}").text
+        assert "nobody had used it" not in form
+
+        idle.started()
+        assert idle.active()
+        form = idle.web.get(f"{hub.url}/hub/home").text
+    finally:
+        hub.save_catalog(original)
+        for person in (idle, busy):
+            for container in hub.servers.of(person.name):
+                container.remove(force=True, v=True)
+            person.close()
