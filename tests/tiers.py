@@ -30,6 +30,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / ".tested-with"
 ENGINE = ROOT / ".cache" / "test-engine"  # its log stays there
 SCRIPTS = ("run", "test", ".ci/run")
+BENCHMARKS = sorted((ROOT / "tests" / "benchmark").glob("*.py"))
 
 # Far beyond what a tier takes; a tier that hangs must not take the rest with it.
 LONGEST_TIER = 30 * 60
@@ -53,13 +54,18 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One tier. `needs` are met in their order before it runs; `partly`: some of it runs without them."""
+    """One tier.
+
+    `needs` are met in their order before it runs; `partly`: some of it runs
+    without them. `on_request`: it runs only where it is named.
+    """
 
     name: str
     about: str
     run: Callable[[str, Sequence[str]], Outcome]
     needs: tuple[Callable[[], None], ...] = ()
     partly: bool = False
+    on_request: bool = False
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -72,7 +78,7 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     if unknown := set(asked.tiers) - set(names()):
         parser().error(f"there is no tier {', '.join(sorted(unknown))}; the tiers are {', '.join(names())}")
-    chosen = [tier for tier in TIERS if tier.name in asked.tiers or not asked.tiers]
+    chosen = [tier for tier in TIERS if tier.name in asked.tiers or not (asked.tiers or tier.on_request)]
     outcomes: list[Outcome] = []
     try:
         install_package()
@@ -94,7 +100,8 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="./test",
         usage="./test [tier...] [-- pytest options]",
-        description="Runs the tests, having installed what they need. Without a tier it runs all of them, in order.",
+        description="Runs the tests, having installed what they need. Without a tier it runs all of them, in order, "
+        "but for the benchmark.",
         epilog="A Docker engine that had to be started is stopped at the end, unless STATEROOM_KEEP_ENGINE is set. "
         "STATEROOM_SCREENSHOTS=FOLDER keeps what the browser tier saw; "
         "STATEROOM_README_PICTURE=1 renews the README's picture. "
@@ -155,6 +162,11 @@ def run_types(name: str, _options: Sequence[str]) -> Outcome:
 def run_imports(name: str, _options: Sequence[str]) -> Outcome:
     """Who may import whom."""
     return run_commands(name, [tool("lint-imports")])
+
+
+def run_benchmark(name: str, _options: Sequence[str]) -> Outcome:
+    """Figures to read; a benchmark fails where one is over its limit."""
+    return run_commands(name, *([tool("python"), str(path.relative_to(ROOT))] for path in BENCHMARKS))
 
 
 def run_commands(name: str, *commands: Sequence[str]) -> Outcome:
@@ -382,6 +394,7 @@ TIERS = (
     Tier("docker", "the Docker backend against a real engine", run_pytest, (need_engine, need_image)),
     Tier("hub", "a real hub, from the login to the cgroup", run_pytest, (need_engine, need_image)),
     Tier("browser", "a person's walk in a real browser", run_pytest, (need_engine, need_image, need_browser)),
+    Tier("benchmark", "what things cost, in figures", run_benchmark, on_request=True),
 )
 
 

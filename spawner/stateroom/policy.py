@@ -116,19 +116,15 @@ def groups_of(catalog: Catalog, person: Person) -> list[str]:
 
 def quota_of(catalog: Catalog, person: Person) -> dict[str, Sourced]:
     """What the person may run at once, by kind."""
+    user = catalog.users.get(person.name)
+    groups = {name: catalog.groups[name].quota for name in groups_of(catalog, person)}
 
     def limit(kind: str) -> Sourced:
-        user = catalog.users.get(person.name)
-        candidates = [
-            (f"group {name}", getattr(catalog.groups[name].quota, kind)) for name in groups_of(catalog, person)
-        ]
-        return _limit(
-            (EVERYONE, getattr(catalog.quota, kind)),
-            candidates,
-            getattr(user.quota, kind) if user else None,
-            person,
-            max,
-        )
+        candidates = {
+            f"group {name}": value for name, quota in groups.items() if (value := getattr(quota, kind)) is not None
+        }
+        own = getattr(user.quota, kind) if user else None
+        return _limit(getattr(catalog.quota, kind), candidates, own, person, max)
 
     return {kind: limit(kind) for kind in Quota.model_fields}
 
@@ -138,16 +134,18 @@ def ranges_of(catalog: Catalog, person: Person) -> dict[str, tuple[Sourced, Sour
     custom = catalog.custom
     if custom is None or not why_offered(custom, person):
         return {}
+    user = catalog.users.get(person.name)
+    groups = {name: catalog.groups[name].custom for name in groups_of(catalog, person)}
 
-    def end(kind: str, key: str, widest: Callable[..., int]) -> Sourced:
-        def own(limits: CustomLimits) -> int | None:
+    def end(kind: str, key: str, widest: Callable[..., Any]) -> Sourced:
+        def of(limits: CustomLimits) -> int | None:
             found: int | None = getattr(getattr(limits, kind), key)
             return found
 
-        user = catalog.users.get(person.name)
-        candidates = [(f"group {name}", own(catalog.groups[name].custom)) for name in groups_of(catalog, person)]
-        everyones = (EVERYONE, getattr(getattr(custom, kind), key))
-        return _limit(everyones, candidates, own(user.custom) if user else None, person, widest)
+        candidates = {f"group {name}": value for name, limits in groups.items() if (value := of(limits)) is not None}
+        return _limit(
+            getattr(getattr(custom, kind), key), candidates, of(user.custom) if user else None, person, widest
+        )
 
     kinds = [kind for kind in ("cpu", "memory", "gpu") if getattr(custom, kind) is not None]
     return {kind: (end(kind, "min", min), end(kind, "max", max)) for kind in kinds}
@@ -164,20 +162,16 @@ def identities_of(catalog: Catalog, person: Person) -> dict[str, Identity]:
 
 
 def _limit(
-    everyones: tuple[str, int | None],
-    groups: list[tuple[str, int | None]],
-    users: int | None,
-    person: Person,
-    widest: Callable[..., int],
+    everyones: int | None, groups: Mapping[str, int], users: int | None, person: Person, widest: Callable[..., Any]
 ) -> Sourced:
     if users is not None:
         return Sourced(users, f"user {person.name}")
-    if everyones[1] is None:
+    if everyones is None:
         return Sourced(None, EVERYONE)
-    set_ones = {source: value for source, value in (everyones, *groups) if value is not None}
+    candidates = {EVERYONE: everyones, **groups}
     # Of equal ones the first, which is everyone's.
-    value = widest(set_ones.values())
-    return Sourced(value, next(source for source, found in set_ones.items() if found == value))
+    source: str = widest(candidates, key=candidates.__getitem__)
+    return Sourced(candidates[source], source)
 
 
 def _offered(entries: tuple[_Entry, ...], person: Person) -> tuple[_Entry, ...]:

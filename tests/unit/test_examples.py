@@ -10,11 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
+from harness.command import run
 from stateroom.choice import choose
 from stateroom.errors import CatalogError, ChoiceRefused
-from stateroom.loading import load_catalog, parse_catalog
+from stateroom.loading import parse_catalog
 from stateroom.policy import allowance_for
+from stateroom.reference import catalog_schema
 
 from .conftest import ADA
 
@@ -28,8 +32,45 @@ LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#]+)(?:#[^)]*)?\)")
 
 
 @pytest.mark.parametrize("path", CATALOGS, ids=lambda path: path.name)
-def test_every_catalog_that_we_ship_is_valid(path: Path) -> None:
-    load_catalog(path)
+class TestCatalog:
+    def test_it_holds(self, path: Path) -> None:
+        assert " holds: " in run("check", path).assert_success().out
+
+    def test_an_editor_with_the_schema_finds_nothing_wrong(self, path: Path) -> None:
+        Draft202012Validator(catalog_schema()).validate(yaml.safe_load(path.read_text()))
+
+    def test_it_is_listed_in_the_folders_readme(self, path: Path) -> None:
+        assert f"]({path.name})" in (ROOT / "config" / "README.md").read_text()
+
+
+def test_the_schema_refuses_what_is_misspelled() -> None:
+    catalog = yaml.safe_load((ROOT / "config" / "catalog.yaml").read_text())
+    schema = Draft202012Validator(catalog_schema())
+    assert not schema.is_valid(catalog | {"sizs": []})
+    assert not schema.is_valid(catalog | {"idle": {"stop_after": 8}})
+
+
+def test_the_reference_page_is_current() -> None:
+    readme = (ROOT / "config" / "README.md").read_text()
+    assert readme.endswith(run("schema", "--page").assert_success().out), "run: stateroom schema --page"
+
+
+def test_the_catalogs_of_the_readmes_hold(tmp_path: Path) -> None:
+    texts = [text for readme in READMES for text in blocks(readme, "yaml") if text.startswith("version:")]
+    assert len(texts) > 1
+    for text in texts:
+        (tmp_path / "catalog.yaml").write_text(text)
+        run("check", tmp_path / "catalog.yaml").assert_success()
+
+
+def test_what_the_catalogs_readme_shows_of_the_commands_is_what_they_print(tmp_path: Path) -> None:
+    readme = ROOT / "config" / "README.md"
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text(blocks(readme, "yaml")[0])
+    printed = run("check", catalog).out.replace(str(catalog), "catalog.yaml")
+    printed += run("explain", catalog, "--user", "ada", "--groups", "research").out
+    shown = [line for line in console_lines(readme) if not line.startswith("$ ")]
+    assert [line.split() for line in printed.splitlines()] == [line.split() for line in shown]
 
 
 def test_the_default_catalog_is_among_them() -> None:
@@ -38,11 +79,6 @@ def test_the_default_catalog_is_among_them() -> None:
 
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: str(path.relative_to(ROOT)))
 class TestReadme:
-    def test_its_catalogs_are_valid(self, readme: Path) -> None:
-        for text in blocks(readme, "yaml"):
-            if text.startswith("version:"):
-                parse_catalog(text, readme.name)
-
     def test_its_commands_exist(self, readme: Path) -> None:
         for command in {line.split()[2] for line in console_lines(readme) if line.startswith("$ stateroom ")}:
             outcome = subprocess.run(
