@@ -108,7 +108,7 @@ def blocks(readme: Path, language: str) -> list[str]:
 def test_the_faults_that_the_readme_shows_are_those_of_its_catalog() -> None:
     readme = ROOT / "README.md"
     (catalog,) = blocks(readme, "yaml")
-    broken = catalog.replace("2 GiB", "2 GBs", 1).replace("custom:", "costum:")
+    broken = catalog.replace("2 GiB", "2 GBs", 1).replace("\ncustom:", "\ncostum:")
     with pytest.raises(CatalogError) as caught:
         parse_catalog(broken, "broken.yaml")
     assert [line for line in console_lines(readme) if line.startswith("broken.yaml:")] == list(caught.value.problems)
