@@ -45,6 +45,8 @@ _ID = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(s|sec|min|h)", re.ASCII)
 _SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
 _SHARE = re.compile(r"[01](?:\.[0-9]{1,6})?|\.[0-9]{1,6}", re.ASCII)
+_LEAST_SHARE = 0.0001  # a smaller one is written with an exponent by YAML
+_GROUP_ID = re.compile(r"[0-9]{1,10}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _LONGEST_NAME = 255
@@ -88,11 +90,11 @@ def format_duration(seconds: float) -> str:
 
 
 def parse_share(value: object) -> float:
-    """A share from above 0 to 1."""
-    text = str(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-    if isinstance(text, str) and _SHARE.fullmatch(text) and 0 < float(text) <= 1:
+    """A share from 0.0001 to 1."""
+    text = repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    if isinstance(text, str) and _SHARE.fullmatch(text) and _LEAST_SHARE <= float(text) <= 1:
         return float(text)
-    raise ValueError(f"{quoted(value)} is not a share; write a number above 0 and up to 1, for example 0.25")
+    raise ValueError(f"{quoted(value)} is not a share; write a number from 0.0001 to 1, for example 0.25")
 
 
 def _at_least(least: float, spelled: Callable[[Any], str]) -> AfterValidator:
@@ -105,7 +107,7 @@ def _at_least(least: float, spelled: Callable[[Any], str]) -> AfterValidator:
 
 
 def _parse_group_id(value: object) -> int:
-    number = int(value) if isinstance(value, str) and value.isascii() and value.isdecimal() else value
+    number = int(value) if isinstance(value, str) and _GROUP_ID.fullmatch(value) else value
     if isinstance(number, int) and not isinstance(number, bool) and 0 < number <= _LARGEST_GROUP_ID:
         return number
     raise ValueError(f"{quoted(value)} is not the number of a group; write for example 2001")
@@ -161,7 +163,7 @@ AtLeastOne = Annotated[
 ]
 GroupId = Annotated[int, BeforeValidator(_parse_group_id), WithJsonSchema({"type": "integer", "minimum": 1})]
 Share = Annotated[
-    float, BeforeValidator(parse_share), WithJsonSchema({"type": "number", "exclusiveMinimum": 0, "maximum": 1})
+    float, BeforeValidator(parse_share), WithJsonSchema({"type": "number", "minimum": _LEAST_SHARE, "maximum": 1})
 ]
 Duration = Annotated[
     float,
@@ -177,7 +179,9 @@ VariableName = Annotated[str, BeforeValidator(_parse_variable_name)]
 VariableText = Annotated[
     str, BeforeValidator(_parse_variable_text), WithJsonSchema({"type": ["string", "number", "boolean"]})
 ]
-Variables = Annotated[dict[VariableName, VariableText], BeforeValidator(lambda value: {} if value is None else value)]
+# A key with nothing behind it, as when all below it is commented out, is an empty section.
+_MayBeEmpty = BeforeValidator(lambda value: {} if value is None else value)
+Variables = Annotated[dict[VariableName, VariableText], _MayBeEmpty]
 
 
 class Model(BaseModel):
@@ -188,7 +192,7 @@ class Model(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _may_be_empty(cls, value: Any) -> Any:
-        """A key with nothing behind it, as when all below it is commented out, is an empty section."""
+        """As `_MayBeEmpty`."""
         return {} if value is None else value
 
 
@@ -476,7 +480,9 @@ class KubernetesSettings(Model):
     """What only Kubernetes knows."""
 
     namespace: DnsLabel | None = Field(None, description="The namespace of the servers; the hub's own if left out.")
-    node_selector: dict[str, str] = Field(default_factory=dict, description="Labels of the nodes that servers run on.")
+    node_selector: Annotated[dict[str, str], _MayBeEmpty] = Field(
+        default_factory=dict, description="Labels of the nodes that servers run on."
+    )
     tolerations: tuple[Toleration, ...] = Field((), description="Taints of nodes that servers may run on.")
     pull_secrets: tuple[DnsLabel, ...] = Field((), description="Secrets for pulling images.")
 
@@ -497,8 +503,10 @@ class Catalog(Model):
         default_factory=Reserve, description="The share of a server's limits that is kept free for it."
     )
     quota: Quota = Field(default_factory=Quota, description="What one user may run at once, over all servers.")
-    groups: dict[Name, Group] = Field(default_factory=dict, description="The hub's groups that have more than others.")
-    users: dict[Name, User] = Field(
+    groups: Annotated[dict[Name, Group], _MayBeEmpty] = Field(
+        default_factory=dict, description="The hub's groups that have more than others."
+    )
+    users: Annotated[dict[Name, User], _MayBeEmpty] = Field(
         default_factory=dict, description="Single users for whom something else holds; these words beat the groups'."
     )
     home: Home = Field(default_factory=Home, description="Users' storage.")

@@ -25,7 +25,7 @@ from stateroom.catalog import (
     User,
 )
 from stateroom.quantity import format_cpu, format_memory
-from stateroom.wording import did_you_mean, joined, listed, quoted
+from stateroom.wording import did_you_mean, listed, quoted, shown
 
 Path = tuple[str | int, ...]
 
@@ -85,8 +85,8 @@ def _entries(section: str, entries: Sequence[Image | Size | None], *, broken: bo
             yield Fault((section, index, "id"), sentence)
         first.setdefault(entry.id, index)
     defaults = [entry.id for entry in entries if entry and entry.default]
-    if len(defaults) > 1 or (not defaults and entries and not broken):
-        found = joined([f'"{name}"' for name in defaults]) or "none"
+    if len(defaults) > 1 or (not defaults and not broken):
+        found = listed([f'"{name}"' for name in defaults]) or "none"
         yield Fault((section,), f"exactly one entry is the default, found {found}; write default: true at one")
 
 
@@ -106,6 +106,7 @@ def _defaults_are_for_everyone(parts: Parts) -> Iterator[Fault]:
 
 def _successors(images: Sequence[Image | None]) -> Iterator[Fault]:
     known = {image.id: image for image in images if image}
+    circles = _circles(known)
     for index, image in enumerate(images):
         if image is None or image.replaced_by is None:
             continue
@@ -113,26 +114,44 @@ def _successors(images: Sequence[Image | None]) -> Iterator[Fault]:
         if image.replaced_by not in known:
             if None not in images:
                 yield Fault(path, _not_listed("image", image.replaced_by, known))
-        elif image.id in (followed := _followed(image, known)):
-            yield Fault(path, f'"{image.id}" comes to be replaced by itself, by way of {listed(followed)}')
+        elif image.id in circles:
+            way = listed(_way_round(image.replaced_by, known))
+            yield Fault(path, f'"{image.id}" comes to be replaced by itself, by way of {way}')
 
 
-def _followed(image: Image, known: Mapping[str, Image]) -> list[str]:
-    """The ids that replacement leads to, up to the first repetition."""
-    chain: list[str] = []
-    step: Image | None = image
-    while step is not None and step.replaced_by is not None and step.replaced_by not in chain:
-        chain.append(step.replaced_by)
-        step = known.get(step.replaced_by)
-    return chain
+def _circles(known: Mapping[str, Image]) -> set[str]:
+    """The ids that replacement leads back to. Looks at each image once, however long the lines of successors."""
+    passed: dict[str, str] = {}  # by the walk that began where
+    circles: set[str] = set()
+    for start in known:
+        step = start
+        while step in known and step not in passed:
+            passed[step] = start
+            step = known[step].replaced_by or ""
+        while passed.get(step) == start and step not in circles:
+            circles.add(step)
+            step = known[step].replaced_by or ""
+    return circles
+
+
+def _way_round(start: str, known: Mapping[str, Image]) -> list[str]:
+    """The ids on the way from one of a circle round to the one before it."""
+    way: dict[str, None] = {}
+    step = start
+    while step not in way:
+        way[step] = None
+        step = known[step].replaced_by or ""
+    return list(way)
 
 
 def _ties(parts: Parts) -> Iterator[Fault]:
     """Sizes that are for some images name images that there are."""
-    known = [image.id for image in parts.images if image]
+    if "images" in parts.broken:
+        return
+    known = {image.id: image for image in parts.images if image}
     for index, size in enumerate(parts.sizes):
         for place, name in enumerate(size.images if size else ()):
-            if name not in known and None not in parts.images:
+            if name not in known:
                 yield Fault(("sizes", index, "images", place), _not_listed("image", name, known))
 
 
@@ -265,6 +284,6 @@ _SPELLED: Mapping[str, Callable[[int], str]] = {"servers": str, "cpu": format_cp
 
 
 def _not_listed(kind: str, name: str, known: Iterable[str]) -> str:
-    listing = list(known)
+    listing = [shown(word) for word in known]
     there = f"there are {listed(listing)}" if listing else f"there are no {kind}s"
-    return f"there is no {kind} {quoted(name)}{did_you_mean(name, listing) or f'; {there}'}"
+    return f"there is no {kind} {quoted(name)}{did_you_mean(name, known) or f'; {there}'}"

@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from types import UnionType
 from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin
@@ -30,13 +31,13 @@ from stateroom.catalog import Catalog, Custom, Group, Image, Model, Quota, Size,
 from stateroom.contradictions import Parts, contradictions, parts_of
 from stateroom.errors import CatalogError, CatalogFault
 from stateroom.files import file_signature
-from stateroom.wording import did_you_mean, joined, listed, quoted
+from stateroom.wording import clipped, did_you_mean, joined, listed, quoted, shown
 
 log = logging.getLogger(__name__)
 
 # Far beyond any real catalog, and still read in well under a second.
 _LARGEST_FILE = 1024 * 1024
-_MOST_NODES = 50_000
+_MOST_VALUES = 50_000
 _DEEPEST = 50
 _MOST_FAULTS = 100  # more of them help nobody
 
@@ -71,13 +72,14 @@ def parse_catalog(text: str, name: str = "catalog.yaml") -> Catalog:
     if document.faults:
         raise CatalogError(document.faults[:_MOST_FAULTS])
     catalog: Catalog | None = None
+    problems: list[tuple[_Path, str]] = []
     try:
         catalog = Catalog.model_validate(data)
-        problems = []
     except ValidationError as error:
-        problems = [(fault["loc"], _sentence(fault)) for fault in _own_faults(error)]
+        own = sorted(_own_faults(error), key=lambda fault: document.place(fault["loc"]))
+        problems = [(fault["loc"], _sentence(fault)) for fault in own[:_MOST_FAULTS]]
     parts = parts_of(catalog) if catalog else _valid_parts(data)
-    problems += contradictions(parts)
+    problems += islice(contradictions(parts), _MOST_FAULTS)
     if catalog is None or problems:
         raise CatalogError(document.placed(problems)[:_MOST_FAULTS])
     return catalog
@@ -169,7 +171,10 @@ def _entries_changed(old: Mapping[str, Model], new: Mapping[str, Model]) -> str:
         "removed": [name for name in old if name not in new],
         "altered": [name for name in new if name in old and new[name] != old[name]],
     }
-    return ", ".join(f"{what} {listed(names)}" for what, names in groups.items() if names)
+    words = [f"{what} {listed(names)}" for what, names in groups.items() if names]
+    if [name for name in old if name in new] != [name for name in new if name in old]:
+        words.append("in another order")
+    return ", ".join(words)
 
 
 @cache
@@ -209,30 +214,48 @@ _Texts.add_implicit_resolver(
 )
 _Texts.add_implicit_resolver("tag:yaml.org,2002:merge", yaml.SafeLoader.yaml_implicit_resolvers["<"][0][1], ["<"])
 
-# Composed in Python, whose recursion has an end; scanned in C where PyYAML has it, ten times as fast.
+
+class _Composer(Composer):
+    """Composes in Python, whose recursion has an end, and stops where a text holds too much."""
+
+    _composed = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._composed += 1
+        if self._composed > 2 * _MOST_VALUES:  # a key is a node too
+            raise _TooLarge
+        return super().compose_node(parent, index)
+
+
+# Scanned in C where PyYAML has it, ten times as fast.
 if yaml.__with_libyaml__:
     from yaml._yaml import CParser
 
-    class _Loader(Composer, CParser, _Texts):
+    class _Loader(_Composer, CParser, _Texts):
         def __init__(self, text: str) -> None:
             CParser.__init__(self, text)
-            Composer.__init__(self)
+            _Composer.__init__(self)
             _Texts.__init__(self)
 
 else:
 
-    class _Loader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, Composer, _Texts):  # type: ignore[no-redef]
+    class _Loader(yaml.reader.Reader, yaml.scanner.Scanner, yaml.parser.Parser, _Composer, _Texts):  # type: ignore[no-redef]
         def __init__(self, text: str) -> None:
             yaml.reader.Reader.__init__(self, text)
             yaml.scanner.Scanner.__init__(self)
             yaml.parser.Parser.__init__(self)
-            Composer.__init__(self)
+            _Composer.__init__(self)
             _Texts.__init__(self)
 
 
 _NULL, _MERGE = "tag:yaml.org,2002:null", "tag:yaml.org,2002:merge"
 _PLAIN_TAGS = {f"tag:yaml.org,2002:{kind}" for kind in ("str", "map", "seq")} | {_NULL, _MERGE}
 
+# PyYAML's words, where they say little by themselves.
+_CLEARER = {
+    "second occurrence": "the name of an anchor is taken already; give each its own",
+    "but found another document": "a second document begins here; a catalog is one",
+}
 
 _NOWHERE = _Place(0, 0)
 
@@ -247,8 +270,12 @@ class _Document:
     def __init__(self, name: str) -> None:
         self._name = name
         self._places: dict[_Path, _Place] = {}
-        self._nodes = 0
-        self.faults: list[CatalogFault] = []
+        self._values = 0
+        self._faults: dict[CatalogFault, None] = {}  # an alias meets the same ones again
+
+    @property
+    def faults(self) -> list[CatalogFault]:
+        return _in_order(self._faults)
 
     def read(self, text: str) -> Any:
         try:
@@ -258,41 +285,44 @@ class _Document:
                 return None
             return self._value(node, ())
         except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            self._add(f"is not YAML: {error.problem or error.context}", _of(mark) if mark else _NOWHERE)
+            mark, problem = error.problem_mark or error.context_mark, str(error.problem or error.context)
+            self._add(f"is not YAML: {_CLEARER.get(problem, clipped(problem))}", _of(mark) if mark else _NOWHERE)
         except yaml.reader.ReaderError as error:
             found = f"#x{error.character:04x}" if isinstance(error.character, int) else quoted(error.character)
             self._add(f"is not a catalog: it holds the character {found}", _NOWHERE)
-        except (_TooLarge, RecursionError) as error:
-            self._add(f"is not a catalog: {str(error) or 'it is nested too deeply'}", _NOWHERE)
+        except _TooLarge:
+            self._add(f"is not a catalog: it has more than {_MOST_VALUES} values, or its aliases multiply", _NOWHERE)
+        except (_TooDeep, RecursionError):
+            self._add("is not a catalog: it is nested too deeply", _NOWHERE)
         except UnicodeError:
             self._add("is not a catalog: it holds half a character", _NOWHERE)
         return None
 
     def placed(self, found: Sequence[tuple[Sequence[str | int], str]]) -> list[CatalogFault]:
         """Each fault with its place, in the order of the file."""
-        faults = [CatalogFault(self._name, sentence, *self._place(path), _spelled(path)) for path, sentence in found]
-        return sorted(faults, key=lambda fault: (fault.line, fault.column))
+        return _in_order(
+            CatalogFault(self._name, sentence, *self.place(path), _spelled(path)) for path, sentence in found
+        )
 
     def _add(self, sentence: str, place: _Place) -> None:
-        self.faults.append(CatalogFault(self._name, sentence, *place))
+        self._faults[CatalogFault(self._name, sentence, *place)] = None
 
-    def _place(self, path: Sequence[str | int]) -> _Place:
+    def place(self, path: Sequence[str | int]) -> _Place:
         """Of the value, or of what should have held it."""
         return next((self._places[part] for part in _outwards(tuple(path)) if part in self._places), _Place(1, 1))
 
     def _fault(self, node: yaml.Node, sentence: str) -> None:
         self._add(sentence, _of(node.start_mark))
 
-    def _value(self, node: yaml.Node, path: _Path) -> Any:
+    def _value(self, node: yaml.Node, path: _Path, place: _Place | None = None) -> Any:
         # Every visit counts, so that an alias that multiplies itself is met early.
-        self._nodes += 1
-        if self._nodes > _MOST_NODES or len(path) > _DEEPEST:
-            raise _TooLarge("it is nested too deeply or its aliases multiply")
-        if node.tag not in _PLAIN_TAGS:
-            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
-            self._fault(node, f"{quoted(tag)} is a YAML tag; a catalog needs none, remove it")
-        self._places.setdefault(path, _of(node.start_mark))
+        self._values += 1
+        if self._values > _MOST_VALUES:
+            raise _TooLarge
+        if len(path) > _DEEPEST:
+            raise _TooDeep
+        self._check_tag(node)
+        self._places[path] = place or _of(node.start_mark)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -300,33 +330,49 @@ class _Document:
         return None if node.tag == _NULL else node.value
 
     def _mapping(self, node: yaml.MappingNode, path: _Path) -> dict[str, Any]:
+        merges = [(key, value) for key, value in node.value if key.tag == _MERGE]
+        for again, _ in merges[1:]:
+            self._fault(again, '"<<" is written twice; name all in one list, like <<: [*one, *other]')
+        merged = self._merged(merges[0][1], path) if merges else {}
+        # After the merge, since what is written here wins, and so does its place.
         data: dict[str, Any] = {}
-        merged: dict[str, Any] = {}
         for key_node, value_node in node.value:
             if key_node.tag == _MERGE:
-                merged |= self._merged(value_node, path)
                 continue
+            self._check_tag(key_node)
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else "?"
             if key in data:
                 self._fault(key_node, f"{quoted(key)} is written twice; keep one")
-            self._places[(*path, key)] = _of(key_node.start_mark)
-            data[key] = self._value(value_node, (*path, key))
+            data[key] = self._value(value_node, (*path, key), _of(key_node.start_mark))
         return merged | data
 
     def _merged(self, node: yaml.Node, path: _Path) -> dict[str, Any]:
-        value = self._value(node, path)
-        layers = value if isinstance(value, list) else [value]
+        self._check_tag(node)
         merged: dict[str, Any] = {}
-        for layer in reversed(layers):  # YAML: an earlier one wins
-            if isinstance(layer, dict):
-                merged |= layer
+        for layer in reversed(node.value if isinstance(node, yaml.SequenceNode) else [node]):  # an earlier one wins
+            value = self._value(layer, path, self._places[path])
+            if isinstance(value, dict):
+                merged |= value
             else:
                 self._fault(node, "<< takes over the keys of another part; name one by its anchor, like <<: *name")
         return merged
 
+    def _check_tag(self, node: yaml.Node) -> None:
+        if node.tag not in _PLAIN_TAGS:
+            tag = node.tag.replace("tag:yaml.org,2002:", "!!")
+            self._fault(node, f"{quoted(tag)} is a YAML tag; a catalog needs none, remove it")
+
 
 class _TooLarge(Exception):
     pass
+
+
+class _TooDeep(Exception):
+    pass
+
+
+def _in_order(faults: Iterable[CatalogFault]) -> list[CatalogFault]:
+    return sorted(faults, key=lambda fault: (fault.line, fault.column))
 
 
 def _outwards(path: _Path) -> Iterator[_Path]:
@@ -336,12 +382,8 @@ def _outwards(path: _Path) -> Iterator[_Path]:
 
 def _spelled(path: Sequence[str | int]) -> str:
     parts = (part for part in path if part != "[key]")  # a key at fault stands there already
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{_short(part)}" for part in parts)
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in parts)
     return text.removeprefix(".")
-
-
-def _short(key: str) -> str:
-    return key if len(key) <= 64 and key.isprintable() else quoted(key)  # noqa: PLR2004 - as long as an id
 
 
 def _valid_parts(data: Any) -> Parts:
@@ -353,12 +395,16 @@ def _valid_parts(data: Any) -> Parts:
     users = {name: _valid(User, item) for name, item in _dict(sections.get("users")).items()}
     custom = _valid(Custom, sections["custom"]) if sections.get("custom") is not None else None
     quota = _valid(Quota, sections.get("quota"))
+    # What is missing, empty or no list is a fault that says enough. A section may stand under a misspelled name.
+    misspelled = not sections.keys() <= Catalog.model_fields.keys()
     broken = {
-        "images": None in images,
-        "sizes": None in sizes,
-        "custom": custom is None and sections.get("custom") is not None,
-        "groups": not isinstance(sections.get("groups", {}), dict),
+        "images": None in images or not images,
+        "sizes": None in sizes or not sizes,
+        "custom": custom is None and (misspelled or sections.get("custom") is not None),
+        "groups": not groups and (misspelled or not isinstance(sections.get("groups"), (dict, type(None)))),
     }
+    if misspelled and "quota" not in sections:
+        quota = None
     broken_ones = frozenset(name for name, is_broken in broken.items() if is_broken)
     return Parts(images, sizes, custom, quota, groups, users, broken_ones)
 

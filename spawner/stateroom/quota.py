@@ -11,7 +11,7 @@ from stateroom.errors import QuotaExceeded
 from stateroom.names import ServerRef
 from stateroom.policy import Allowance
 from stateroom.quantity import Resources, format_cpu, format_memory
-from stateroom.wording import counted, listed
+from stateroom.wording import counted, listed, shown
 
 
 class Kind(NamedTuple):
@@ -112,11 +112,13 @@ def _quota_sentence(left: Left, wanted: Resources) -> str:
 
 def server_title(ref: ServerRef) -> str:
     """A server as its owner calls it."""
-    return ref.server or "your default server"
+    return shown(ref.server) or "your default server"
 
 
 def _total_sentence(left: Left, wanted: Resources) -> str:
     spelled, asked = left.kind.spelled, left.kind.of(wanted)
+    if asked > left.limit:
+        return f"You asked for {spelled(asked)}, and all members of {left.of} may have {spelled(left.limit)} at once."
     used = f"{spelled(left.used)} {'run' if left.kind.name == 'servers' else 'is used'}"
     remedy = f"choose {spelled(left.free)} or less, or " if left.free and left.kind.name != "servers" else ""
     return (

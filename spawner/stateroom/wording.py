@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 
 # A longer text is cut: whoever sent it knows the rest.
 _LONGEST = 32
+_LONGEST_NAME = 64
+_LONGEST_SENTENCE = 200
 _MOST_LISTED = 12
+_MOST_COMPARED = 1000  # words, when the nearest is looked for
+_MOST_BITS = 512  # of a number that is written out
 
 
 def quoted(value: object) -> str:
@@ -16,9 +21,22 @@ def quoted(value: object) -> str:
         return "a list"
     if isinstance(value, Mapping):
         return "an object"
+    if isinstance(value, int) and value.bit_length() > _MOST_BITS:
+        return "a huge number"
     text = value if isinstance(value, str) else repr(value)
     text = "".join(letter if letter.isprintable() else " " for letter in text[: _LONGEST + 1])
     return f'"{text[:_LONGEST]}…"' if len(text) > _LONGEST else f'"{text}"'
+
+
+def shown(name: str) -> str:
+    """A name as it is, or quoted where it is long or would not show."""
+    return name if len(name) <= _LONGEST_NAME and name.isprintable() else quoted(name)
+
+
+def clipped(sentence: str) -> str:
+    """Somebody else's sentence: on one line, and cut where it has no end."""
+    text = "".join(letter if letter.isprintable() else " " for letter in sentence[: _LONGEST_SENTENCE + 1])
+    return f"{text[:_LONGEST_SENTENCE]}…" if len(text) > _LONGEST_SENTENCE else text
 
 
 def listed(words: Sequence[str]) -> str:
@@ -39,9 +57,9 @@ def counted(number: int, noun: str) -> str:
 
 def nearest(word: object, known: Iterable[str]) -> str:
     """The known word that was probably meant, "" where none is near."""
-    if not isinstance(word, str) or len(word) > 2 * _LONGEST:
+    if not isinstance(word, str) or len(word) > _LONGEST_NAME:
         return ""
-    by_lower = {name.lower(): name for name in known}
+    by_lower = {name.lower(): name for name in islice(known, _MOST_COMPARED) if name.isprintable()}
     near = difflib.get_close_matches(word.lower(), by_lower, n=1)
     return by_lower[near[0]] if near else ""
 

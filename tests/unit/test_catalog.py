@@ -130,7 +130,7 @@ def test_a_limit_is_told_in_the_unit_that_was_written(found: str, replacement: s
 
 def test_two_defaults_are_refused_by_name() -> None:
     second = "  - {id: large, cpu: 4, memory: 8 GiB, default: true}\n"
-    assert 'found "standard" and "large"' in " ".join(problems(LEAST + second))
+    assert 'found "standard", "large"' in " ".join(problems(LEAST + second))
 
 
 def test_an_id_used_twice_is_refused() -> None:
