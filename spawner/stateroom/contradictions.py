@@ -257,11 +257,12 @@ def _unreachable(end: _End) -> Fault | None:
     off = (end.amount - end.range.min) % end.range.step
     if not off:
         return None
-    step, below, above = (
-        end.spelled(amount) for amount in (end.range.step, end.amount - off, end.amount - off + end.range.step)
+    near = [amount for amount in (end.amount - off, end.amount - off + end.range.step) if amount > 0]
+    away = f"whole steps of {end.spelled(end.range.step)} away from custom.{end.kind}.min"
+    return Fault(
+        end.path,
+        f"{end.spelled(end.amount)} is not {away}; write {' or '.join(end.spelled(amount) for amount in near)}",
     )
-    sentence = f"{end.spelled(end.amount)} is not whole steps of {step} away from custom.{end.kind}.min"
-    return Fault(end.path, f"{sentence}; write {below} or {above}")
 
 
 def _quotas_hold_the_default(parts: Parts) -> Iterator[Fault]:
