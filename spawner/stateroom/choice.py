@@ -159,7 +159,7 @@ def _custom(options: Mapping[str, Any], ranges: Custom, default: Size) -> tuple[
 
 
 def _only_with(size: Size, allowance: Allowance) -> str:
-    images = [image.id for image in allowance.images if image.id in size.images]
+    images = [image.id for image in allowance.images if image.id in size.images and not image.hidden]
     with_these = f"with the images {listed(images)}" if images else "with images that are not offered to you"
     return f"The size {quoted(size.id)} is only offered {with_these}."
 

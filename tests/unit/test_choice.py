@@ -32,6 +32,28 @@ options_of_anyone = st.dictionaries(
 )
 ALLOWANCE = allowance_for(parse_catalog(CATALOG), ADA)
 
+# Images at each point of their lives, sizes that go with some of them, and GPUs.
+LIVES = """\
+version: 1
+images:
+  - {id: unified, title: Unified notebook, image: "stateroom/unified:1", default: true}
+  - {id: cuda, title: CUDA, image: "stateroom/cuda:1"}
+  - {id: quiet, image: "stateroom/quiet:1", hidden: true}
+  - {id: classic, image: "stateroom/classic:3", deprecated: Ends in March., replaced_by: unified}
+  - {id: ancient, image: "stateroom/classic:2", replaced_by: classic}
+  - {id: private, image: x, groups: [research]}
+sizes:
+  - {id: standard, title: Standard, cpu: 1, memory: 2 GiB, default: true}
+  - {id: gpu, title: GPU, cpu: 4, memory: 8 GiB, gpu: 1, images: [cuda, quiet]}
+  - {id: lab, cpu: 4, memory: 8 GiB, images: [private]}
+custom:
+  cpu: {min: 0.25, max: 4, step: 0.25}
+  memory: {min: 512 MiB, max: 16 GiB, step: 256 MiB}
+  gpu: {max: 2}
+groups: {research: }
+"""
+WITH_GPUS = allowance_for(parse_catalog(LIVES), ADA)
+
 
 class TestDefaults:
     def test_no_options_mean_the_defaults_exactly(self, allowance: Allowance) -> None:
@@ -137,6 +159,97 @@ class TestCustom:
         refusal(options, sizes_only)
 
 
+class TestGpus:
+    def test_a_size_brings_its_own(self) -> None:
+        assert choose({"image": "cuda", "size": "gpu"}, WITH_GPUS).gpu == 1
+        assert choose({}, WITH_GPUS).gpu == 0
+
+    @pytest.mark.parametrize("asked", [2, "2", "02"])
+    def test_custom_ones_are_taken_as_typed(self, asked: Any) -> None:
+        choice = choose({"gpu": asked}, WITH_GPUS)
+        assert (choice.size, choice.cpu, choice.memory, choice.gpu) == (None, 1000, 2 * GiB, 2)
+
+    def test_left_out_they_are_the_fewest(self) -> None:
+        assert choose({"size": "custom"}, WITH_GPUS).gpu == 0
+        some = allowance_for(parse_catalog(LIVES.replace("gpu: {max: 2}", "gpu: {min: 1, max: 2}")), ADA)
+        assert choose({"size": "custom"}, some).gpu == 1
+
+    @pytest.mark.parametrize(
+        ("asked", "sentence"),
+        [
+            (3, "You asked for 3 GPU. The most offered to you is 2."),
+            (0.5, '"0.5" is not a whole number; write for example 1.'),
+            (1.0, '"1.0" is not a whole number; write for example 1.'),
+            ("-1", '"-1" is not a whole number; write for example 1.'),
+        ],
+    )
+    def test_a_refusal_says_what_was_asked_and_what_is_offered(self, asked: Any, sentence: str) -> None:
+        assert str(refusal({"gpu": asked}, WITH_GPUS)) == sentence
+
+    @pytest.mark.parametrize("value", [value for value in HOSTILE if value is not None], ids=shown)
+    def test_hostile_values_are_refused_at_their_field(self, value: Any) -> None:
+        assert set(refusal({"gpu": value}, WITH_GPUS).fields) == {"gpu"}
+
+    @pytest.mark.parametrize("field", ["image", "size", "cpu", "memory", "gpu"])
+    def test_a_number_that_python_itself_refuses_to_write_is_refused(self, field: str) -> None:
+        assert "a huge number" in refusal({field: 10**5000}, WITH_GPUS).fields[field]
+
+    def test_where_none_are_offered_none_is_a_choice_and_one_is_not(self, allowance: Allowance) -> None:
+        assert choose({"gpu": 0}, allowance) == choose({"size": "custom"}, allowance)
+        assert str(refusal({"gpu": 1}, allowance)) == "You asked for 1 GPU. The most offered to you is 0."
+
+    def test_a_choice_of_some_is_stored_and_told(self) -> None:
+        choice = choose({"gpu": 2, "cpu": 4}, WITH_GPUS)
+        assert choice.as_options() == {
+            "image": "unified",
+            "size": "custom",
+            "cpu": "4",
+            "memory": "2 GiB",
+            "gpu": "2",
+            "profile": "Custom: 4 CPU, 2 GiB, 2 GPU, Unified notebook",
+        }
+        assert_reads_back(choice, WITH_GPUS)
+
+    def test_beside_a_named_size_they_are_refused(self) -> None:
+        assert set(refusal({"size": "standard", "gpu": 1}, WITH_GPUS).fields) == {"gpu"}
+
+
+class TestTiedSizes:
+    @pytest.mark.parametrize("image", ["cuda", "quiet"])
+    def test_a_size_goes_with_its_images(self, image: str) -> None:
+        choice = choose({"image": image, "size": "gpu"}, WITH_GPUS)
+        assert (choice.image.id, choice.cpu, choice.gpu) == (image, 4000, 1)
+
+    @pytest.mark.parametrize("options", [{"size": "gpu"}, {"size": "gpu", "image": "unified"}])
+    def test_with_another_image_it_is_refused_by_name(self, options: dict[str, Any]) -> None:
+        refused = refusal(options, WITH_GPUS)
+        assert refused.fields == {"size": 'The size "gpu" is only offered with the images cuda.'}
+
+    def test_a_size_none_of_whose_images_is_offered_is_refused(self) -> None:
+        refused = refusal({"size": "lab"}, WITH_GPUS)
+        assert refused.fields == {"size": 'The size "lab" is only offered with images that are not offered to you.'}
+
+
+class TestLivesOfImages:
+    def test_a_hidden_one_is_started_by_whoever_knows_it_and_named_to_nobody_else(self) -> None:
+        assert choose({"image": "quiet"}, WITH_GPUS).image.id == "quiet"
+        assert str(refusal({"image": "quite"}, WITH_GPUS)) == (
+            'You asked for the image "quite". Offered to you: unified, cuda, classic.'
+        )
+
+    def test_a_deprecated_one_is_started(self) -> None:
+        assert choose({"image": "classic"}, WITH_GPUS).image.id == "classic"
+
+    def test_a_replaced_one_is_refused_with_its_successor(self) -> None:
+        assert refusal({"image": "ancient"}, WITH_GPUS).fields == {
+            "image": 'The image "ancient" was replaced and can no longer be started. Ask for "classic".'
+        }
+
+    def test_what_was_meant_is_suggested(self) -> None:
+        assert str(refusal({"image": "Unifed"}, WITH_GPUS)).endswith('Perhaps you mean "unified".')
+        assert str(refusal({"size": "costum"}, WITH_GPUS)).endswith('Perhaps you mean "custom".')
+
+
 class TestUnknownKeys:
     @pytest.mark.parametrize(
         "key", ["", "colour", "Image", "image ", "user_options", "__proto__", "\ud800", "k" * 10**5], ids=shown
@@ -234,6 +347,38 @@ class TestRecalling:
         recalled = recall({"size": "custom", "cpu": "1.5", "memory": "3 GiB"}, sizes_only)
         assert recalled.choice == choose({}, sizes_only)
         assert recalled.notice
+
+    def test_a_replaced_image_gives_way_to_its_successor_with_a_word(self) -> None:
+        recalled = recall({"image": "ancient", "size": "custom", "cpu": "2", "memory": "1 GiB"}, WITH_GPUS)
+        assert recalled.choice == choose({"image": "classic", "cpu": 2, "memory": "1 GiB"}, WITH_GPUS)
+        assert recalled.notice == 'The image "ancient" was replaced; classic is used instead.'
+
+    def test_a_size_that_does_not_go_with_the_successor_gives_way_too(self) -> None:
+        replaced = allowance_for(parse_catalog(LIVES.replace("{id: cuda,", "{id: cuda, replaced_by: unified,")), ADA)
+        recalled = recall({"image": "cuda", "size": "gpu"}, replaced)
+        assert recalled.choice == choose({}, replaced)
+        assert recalled.notice == (
+            'The image "cuda" was replaced; Unified notebook is used instead. '
+            "What you chose last is no longer offered. "
+            'The size "gpu" is only offered with images that are not offered to you. Standard is used instead.'
+        )
+
+    def test_hidden_and_deprecated_images_come_back_without_a_word(self) -> None:
+        for image in ("quiet", "classic"):
+            recalled = recall({"image": image}, WITH_GPUS)
+            assert (recalled.choice.image.id, recalled.notice) == (image, "")
+
+    def test_gpus_that_are_no_longer_offered_give_way_with_all_amounts(self, allowance: Allowance) -> None:
+        recalled = recall({"size": "custom", "cpu": "2", "memory": "1 GiB", "gpu": "1"}, allowance)
+        assert recalled.choice == choose({}, allowance)
+        assert recalled.notice == (
+            "What you chose last is no longer offered. You asked for 1 GPU. The most offered to you is 0. "
+            "Standard is used instead."
+        )
+
+    def test_custom_values_are_taken_up_where_gpus_came_to_be_offered(self, allowance: Allowance) -> None:
+        accepted = choose({"cpu": 2, "memory": "1 GiB"}, allowance)
+        assert recall(accepted.as_options(), WITH_GPUS).choice.resources == accepted.resources
 
     def test_a_size_whose_amounts_changed_is_taken_as_it_is_now(self) -> None:
         changed = allowance_for(parse_catalog(CATALOG.replace("cpu: 0.5", "cpu: 0.75")), ADA)
