@@ -119,9 +119,9 @@ def _total_sentence(left: Left, wanted: Resources) -> str:
     spelled, asked = left.kind.spelled, left.kind.of(wanted)
     if asked > left.limit:
         return f"You asked for {spelled(asked)}, and all members of {left.of} may have {spelled(left.limit)} at once."
-    used = f"{spelled(left.used)} {'run' if left.kind.name == 'servers' else 'is used'}"
+    verb = "is used" if left.kind.name != "servers" else "runs" if left.used == 1 else "run"
     remedy = f"choose {spelled(left.free)} or less, or " if left.free and left.kind.name != "servers" else ""
     return (
         f"You asked for {spelled(asked)}. All members of {left.of} together may have {spelled(left.limit)} at once, "
-        f"and {used}; {remedy}wait until somebody stops a server."
+        f"and {spelled(left.used)} {verb}; {remedy}wait until somebody stops a server."
     )
