@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from stateroom.catalog import Quota
@@ -19,12 +21,8 @@ MEMBERS = {"research": ["ada", "bob"], "teaching": ["eve"]}
 
 def limited(allowance: Allowance, quota: dict[str, object] | None = None, **totals: dict[str, object]) -> Allowance:
     """An allowance with limits as they are written in a catalog."""
-    return Allowance(
-        allowance.images,
-        allowance.sizes,
-        allowance.custom,
-        allowance.default_image,
-        allowance.default_size,
+    return replace(
+        allowance,
         quota=Quota.model_validate(quota or {}),
         totals={name: Quota.model_validate(total) for name, total in totals.items()},
     )
