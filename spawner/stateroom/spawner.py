@@ -40,7 +40,7 @@ from stateroom.backends.memory import Behaviour, MemoryBackend
 from stateroom.catalog import Catalog, DockerHome, Quota, format_duration
 from stateroom.choice import Choice, Recalled, choose, recall
 from stateroom.deadline import Deadline
-from stateroom.errors import BackendError, BackendUnavailable, ChoiceRefused, StateroomError
+from stateroom.errors import BackendError, BackendUnavailable, ChoiceRefused, QuotaExceeded, StateroomError
 from stateroom.form import FormState, options_from_form, render_form, values_from_choice, values_from_query
 from stateroom.loading import CatalogFile, watched_catalog_file
 from stateroom.names import HomeRef, ServerRef
@@ -402,20 +402,21 @@ class _PrefillOnly(Exception):
 
 def _refusal(refused: ChoiceRefused) -> web.HTTPError:
     """A choice was refused: a 400 that does not count as a failure of the hub (JupyterHub 6)."""
-    return _hub_error(400, str(refused))
+    message = str(refused)
+    if _SpawnException is None:
+        return _shown(web.HTTPError(400, message), message)
+    # The reason is a label of the hub's metrics.
+    reason = "quota" if isinstance(refused, QuotaExceeded) else "choice"
+    return _shown(_SpawnException(message, reason=reason, status_code=400), message)
 
 
 def _failure(error: StateroomError) -> web.HTTPError:
-    return _hub_error(503 if isinstance(error, BackendUnavailable) else 500, str(error))
+    status = 503 if isinstance(error, BackendUnavailable) else 500
+    return _shown(web.HTTPError(status, str(error)), str(error))
 
 
-def _hub_error(status: int, message: str) -> web.HTTPError:
-    error: web.HTTPError
-    if _SpawnException is not None and status < 500:  # noqa: PLR2004 - the class of HTTP codes
-        error = _SpawnException(message, reason="choice", status_code=status)
-    else:
-        error = web.HTTPError(status, message)
-    # What the hub shows; its own rendering would add the class and the log's text.
+def _shown(error: web.HTTPError, message: str) -> web.HTTPError:
+    """With what the hub shows; its own rendering would add the class and the log's text."""
     vars(error).update(jupyterhub_message=message, is_expected=True)
     return error
 
