@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stateroom.catalog import CUSTOM, CpuRange, Custom, GpuRange, MemoryRange, Size
+from stateroom.catalog import CUSTOM, CpuRange, Custom, GpuRange, Image, MemoryRange, Size
 from stateroom.policy import Allowance
 from stateroom.quantity import Resources, format_memory_exactly
 from stateroom.quota import Left
@@ -47,9 +47,14 @@ def schema_from_allowance(allowance: Allowance, left: Sequence[Left] = ()) -> di
 def _images(allowance: Allowance) -> dict[str, Any]:
     images = [
         _entry(image.id, image.label, image.description, **({"deprecated": True} if image.deprecated else {}))
-        for image in allowance.images
+        for image in _shown(allowance)
     ]
     return {"title": "Image", "oneOf": images, "default": allowance.default_image.id}
+
+
+def _shown(allowance: Allowance) -> list[Image]:
+    """Without the hidden ones, as on the form."""
+    return [image for image in allowance.images if not image.hidden]
 
 
 def _sizes(allowance: Allowance) -> dict[str, Any]:
@@ -96,7 +101,7 @@ def _amount(
 
 def _tie(size: Size, allowance: Allowance) -> dict[str, Any]:
     """The size asks for one of its images; without an image in the options the default one counts."""
-    images = [image.id for image in allowance.images if image.id in size.images]
+    images = [image.id for image in _shown(allowance) if image.id in size.images]
     needed = [] if allowance.default_image.id in images else ["image"]
     then: Any = {"properties": {"image": {"enum": images}}, "required": needed} if images else False
     return {"if": {"properties": {"size": {"const": size.id}}, "required": ["size"]}, "then": then}
