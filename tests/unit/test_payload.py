@@ -22,23 +22,39 @@ from stateroom.backends.docker.payload import (
 from stateroom.catalog import DockerHome
 from stateroom.choice import choose
 from stateroom.errors import ImageUnfit
-from stateroom.loading import load_catalog
+from stateroom.loading import parse_catalog
 from stateroom.names import ServerRef
-from stateroom.policy import allowance_for
+from stateroom.policy import Person, allowance_for
 from stateroom.spec import ServerSpec, build_spec
 
-from .conftest import ADA
-
 CASES = Path(__file__).parents[1] / "data" / "payload"
-SHIPPED = Path(__file__).parents[2] / "config" / "catalog.yaml"
+SHIPPED = (Path(__file__).parents[2] / "config" / "catalog.yaml").read_text("utf-8")
+GROUPS = """
+reserve: {cpu: 0.5, memory: 0.75}
+groups:
+  research:
+    identity:
+      environment: {TEAM: research, LANG: de_DE.UTF-8}
+      supplemental_groups: [2001, 2002]
+      service_account: research
+"""
+LEAST_RESERVE = "\nreserve: {cpu: 0.001, memory: 0.05}\n"
+GPU_SIZE = SHIPPED.replace("sizes:\n", "sizes:\n  - {id: gpu, cpu: 4, memory: 8 GiB, gpu: 2}\n")
 TOKEN = "token-that-nobody-may-see"
 IMAGE = ImageFacts(1000, 100, "/home/jovyan", ("tini", "--", "start-notebook.py"))
 PASSWD = "root:x:0:0:root:/root:/bin/sh\njovyan:x:1000:100::/home/jovyan:/bin/bash\nbroken\n"
 
 
-def spec_for(options: dict[str, object], user: str = "ada", server: str = "") -> ServerSpec:
-    catalog = load_catalog(SHIPPED)
-    allowance = allowance_for(catalog, ADA)
+def spec_for(
+    options: dict[str, object],
+    user: str = "ada",
+    server: str = "",
+    *,
+    text: str = SHIPPED,
+    groups: tuple[str, ...] = (),
+) -> ServerSpec:
+    catalog = parse_catalog(text)
+    allowance = allowance_for(catalog, Person(user, frozenset(groups)))
     return build_spec(
         catalog,
         allowance,
@@ -56,6 +72,9 @@ def spec_for(options: dict[str, object], user: str = "ada", server: str = "") ->
         ("default", spec_for({}), DockerHome()),
         ("custom", spec_for({"cpu": 1.5, "memory": "3 GiB"}, server="deep-dive"), DockerHome()),
         ("host-folder", spec_for({"size": "small"}, user="Zoë <z@example.org>"), DockerHome(path="/srv/homes/")),
+        ("gpu", spec_for({"size": "gpu"}, text=GPU_SIZE), DockerHome()),
+        ("group", spec_for({}, text=SHIPPED + GROUPS, groups=("research",)), DockerHome()),
+        ("least", spec_for({"cpu": 0.25, "memory": "512 MiB"}, text=SHIPPED + LEAST_RESERVE), DockerHome()),
     ],
 )
 def test_the_payload_is_as_reviewed(case: str, spec: ServerSpec, homes: DockerHome) -> None:

@@ -6,12 +6,13 @@ import pytest
 
 from stateroom.catalog import Catalog
 from stateroom.choice import choose
+from stateroom.loading import parse_catalog
 from stateroom.names import HomeRef, ServerRef
-from stateroom.policy import Allowance, allowance_for
-from stateroom.quantity import GiB
-from stateroom.spec import SECRET_VARIABLES, ServerSpec, build_spec
+from stateroom.policy import Allowance, Person, allowance_for
+from stateroom.quantity import GiB, MiB, Resources
+from stateroom.spec import SECRET_VARIABLES, ServerSpec, build_spec, reports_every
 
-from .conftest import ADA
+from .conftest import ADA, CATALOG
 
 TOKEN = "f00d" * 8
 
@@ -69,3 +70,62 @@ def test_a_spec_can_be_printed_without_telling_its_secrets(spec: ServerSpec) -> 
 def test_a_spec_does_not_change(spec: ServerSpec) -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         spec.memory = 1  # type: ignore[misc]
+
+
+def spec_of(more: str, options: dict[str, object], *groups: str) -> ServerSpec:
+    """A spec from the catalog of most tests with `more` in it."""
+    catalog = parse_catalog(CATALOG + more)
+    allowance = allowance_for(catalog, Person("ada", frozenset(groups)))
+    ref = ServerRef("hub", "ada")
+    return build_spec(
+        catalog, allowance, choose(options, allowance), ref=ref, user_id=7, base_url="/user/ada/", variables={}
+    )
+
+
+def test_gpus_reach_the_spec() -> None:
+    assert spec_of("  gpu: {max: 2}\n", {"gpu": 2}).resources == Resources(1000, 2 * GiB, 2)
+    assert spec_of("", {}).gpu == 0
+
+
+@pytest.mark.parametrize(
+    ("reserve", "cpu", "memory"),
+    [
+        ("", 250, 2 * GiB),
+        ("reserve: {cpu: 1, memory: 1}\n", 1000, 2 * GiB),
+        ("reserve: {cpu: 0.5, memory: 0.75}\n", 500, 1536 * MiB),
+        ("reserve: {cpu: 0.0001, memory: 0.0001}\n", 0, 214_748),
+    ],
+)
+def test_what_is_kept_free_is_a_share_of_what_was_chosen(reserve: str, cpu: int, memory: int) -> None:
+    spec = spec_of(reserve, {})
+    assert (spec.reserved_cpu, spec.reserved_memory) == (cpu, memory)
+
+
+def test_a_groups_identity_reaches_the_spec() -> None:
+    groups = """\
+environment: {TEAM: none, LANG: C.UTF-8}
+groups:
+  research:
+    identity: {environment: {TEAM: research}, supplemental_groups: [2001, 2002], service_account: research}
+"""
+    spec = spec_of(groups, {}, "research")
+    assert (spec.environment["TEAM"], spec.environment["LANG"]) == ("research", "C.UTF-8")
+    assert (spec.supplemental_groups, spec.service_account) == ((2001, 2002), "research")
+    other = spec_of(groups, {})
+    assert (other.environment["TEAM"], other.supplemental_groups, other.service_account) == ("none", (), None)
+
+
+@pytest.mark.parametrize(
+    ("idle", "seconds"),
+    [
+        ("", 300),
+        ("idle: {stop_after: 8 h}\n", 300),
+        ("idle: {stop_after: 30 min}\n", 300),
+        ("idle: {stop_after: 29 min}\n", 290),
+        ("idle: {stop_after: 60 s}\n", 10),
+        ("idle: {stop_after: 100 s}\n", 16),
+    ],
+)
+def test_a_server_reports_its_use_often_enough_for_the_idle_rule(idle: str, seconds: int) -> None:
+    assert reports_every(parse_catalog(CATALOG + idle)) == seconds
+    assert spec_of(idle, {}).environment["JUPYTERHUB_ACTIVITY_INTERVAL"] == str(seconds)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from stateroom.idle import is_idle
+
+HOUR = 3600.0
+
+
+@pytest.mark.parametrize(
+    ("inactive", "idle"), [(0, False), (HOUR - 1, False), (HOUR, True), (HOUR + 1, True), (10 * HOUR, True)]
+)
+def test_a_server_is_idle_once_the_rules_time_has_passed(inactive: float, idle: bool) -> None:
+    assert told(inactive, HOUR, {"state": {"reports_every": 300}}) is idle
+
+
+def test_a_server_that_was_never_used_is_not_idle_for_any_length_of_time() -> None:
+    assert is_idle(inactive=None, inactive_limit=HOUR, server={}) is False
+
+
+@pytest.mark.parametrize(
+    ("reports_every", "inactive", "idle"),
+    [(300, 61, False), (300, 599, False), (300, 600, True), (10, 59, False), (10, 60, True), (30, 60, True)],
+)
+def test_it_has_two_chances_to_say_that_it_is_used(reports_every: int, inactive: float, idle: bool) -> None:
+    """Under a rule of a minute, which a server started before it came knows nothing of."""
+    assert told(inactive, 60, {"state": {"reports_every": reports_every}}) is idle
+
+
+@pytest.mark.parametrize("server", [{}, {"state": None}, {"state": {}}, {"state": {"accepted": {}}}])
+def test_one_of_which_it_is_not_known_how_often_it_reports_has_as_long_as_the_hubs_own(server: dict[str, Any]) -> None:
+    assert told(599, 60, server) is False
+    assert told(600, 60, server) is True
+
+
+def told(inactive: float, limit: float, server: dict[str, Any]) -> bool:
+    return is_idle(inactive=timedelta(seconds=inactive), inactive_limit=limit, server=server)
