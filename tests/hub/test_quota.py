@@ -56,7 +56,7 @@ def starts_by_outcome(admin: Person) -> Counter[str]:
     assert answer.ok, answer.text
     counts: Counter[str] = Counter()
     for labels, number in re.findall(
-        r"^jupyterhub_server_spawn_duration_seconds_count{(.*)} (\S+)$", answer.text, re.M
+        r"^jupyterhub_server_spawn_duration_seconds_count{(.*)} (\S+)$", answer.text, re.MULTILINE
     ):
         for outcome in ("error", "quota"):
             counts[outcome] += int(float(number)) if f'"{outcome}"' in labels else 0
