@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 
-import pytest
-
 from harness.hub import Hub, wait_for
 from harness.kernels import Kernel
 
 
-@pytest.mark.parametrize("rule", ["1 min"])
-def test_an_idle_server_stops_by_a_rule_written_meanwhile_and_a_busy_one_does_not(hub: Hub, rule: str) -> None:
+def test_an_idle_server_stops_by_a_rule_written_meanwhile_and_a_busy_one_does_not(hub: Hub) -> None:
     idle, busy = hub.person(), hub.person()
     original = hub.catalog.read_text()
-    hub.save_catalog(original.replace("stop_after: 8 h", f"stop_after: {rule}"))
+    hub.save_catalog(original.replace("stop_after: 8 h", "stop_after: 1 min"))
     try:
         idle.started({"user_options": {"size": "small"}})
         busy.started({"user_options": {"size": "small"}})
@@ -29,13 +26,11 @@ def test_an_idle_server_stops_by_a_rule_written_meanwhile_and_a_busy_one_does_no
         time.sleep(max(0.0, 90 - (time.monotonic() - started)))
         assert busy.active()
 
+        # Who stops a server by hand is not told that it was idle.
         busy.stop()
         form = busy.web.get(f"{hub.url}/hub/spawn/{busy.name}").text
         assert "nobody had used it" not in form
-
         idle.started()
-        assert idle.active()
-        form = idle.web.get(f"{hub.url}/hub/home").text
     finally:
         hub.save_catalog(original)
         for person in (idle, busy):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from jsonschema import Draft202012Validator
 
 import stateroom
 from harness.command import run
@@ -61,7 +63,7 @@ class TestHelp:
 
 class TestCheck:
     def test_a_catalog_that_holds(self) -> None:
-        assert "1 image, 3 sizes" in run("check", ROOT / "config" / "catalog.yaml").assert_success().out
+        assert "1 image and 3 sizes" in run("check", ROOT / "config" / "catalog.yaml").assert_success().out
 
     def test_every_fault_has_a_line(self, tmp_path: Path) -> None:
         file = tmp_path / "catalog.yaml"
@@ -72,6 +74,120 @@ class TestCheck:
 
     def test_no_such_file(self, tmp_path: Path) -> None:
         run("check", tmp_path / "none.yaml").assert_failure("none.yaml", "No such file")
+
+    def test_faults_as_json(self, tmp_path: Path) -> None:
+        file = tmp_path / "catalog.yaml"
+        file.write_text("version: 1\nimages: [{id: a, image: b, default: true}]\nsizs: []\n")
+        outcome = run("check", file, "--json")
+        assert (outcome.status, outcome.err) == (1, "")
+        told = json.loads(outcome.out)
+        assert told["holds"] is False
+        assert told["faults"][0] == {
+            "file": "catalog.yaml", "line": 1, "column": 1, "where": "sizes", "sentence": "is missing",
+        }  # fmt: skip
+        assert (told["faults"][1]["line"], told["faults"][1]["where"]) == (3, "sizs")
+
+    def test_no_faults_as_json(self) -> None:
+        outcome = run("check", ROOT / "config" / "catalog.yaml", "--json").assert_success()
+        assert json.loads(outcome.out) == {"holds": True, "faults": []}
+
+
+class TestExplain:
+    CATALOG = """\
+version: 1
+images:
+  - {id: unified, title: Unified, image: "unified:1", default: true}
+  - {id: old, image: "old:1", replaced_by: unified}
+  - {id: trial, title: Trial, image: "trial:1", hidden: true, users: [ada]}
+  - {id: aging, title: Aging, image: "aging:1", deprecated: Ends soon.}
+sizes:
+  - {id: standard, cpu: 1, memory: 2 GiB, default: true}
+  - {id: gpu, cpu: 4, memory: 8 GiB, gpu: 1, groups: [research, teachers]}
+custom: {cpu: {min: 1, max: 4, step: 1}, memory: {min: 1 GiB, max: 8 GiB, step: 1 GiB}}
+quota: {servers: 2, cpu: 8}
+groups:
+  research:
+    custom: {cpu: {max: 16}}
+    quota: {cpu: 32}
+    total: {cpu: 64, gpu: 4}
+    identity: {environment: {TEAM: research}, supplemental_groups: [2001], service_account: research}
+  teachers:
+users: {ada: {quota: {servers: 5}, identity: {environment: {TEAM: ada}}}}
+environment: {LANG: C.UTF-8}
+"""
+
+    def explained(self, folder: Path, *words: str) -> list[str]:
+        (folder / "catalog.yaml").write_text(self.CATALOG)
+        out = run("explain", folder / "catalog.yaml", *words).assert_success().out
+        return [" ".join(line.split()) for line in out.splitlines()]
+
+    def test_each_part_with_whom_it_comes_from(self, tmp_path: Path) -> None:
+        assert self.explained(tmp_path, "--user", "ada", "--groups", "research") == [
+            "ada, in the group research",
+            "Images",
+            "unified Unified everyone, the default",
+            "old old; replaced by unified offered to nobody",
+            "trial Trial; hidden user ada",
+            "aging Aging; deprecated (Ends soon.) everyone",
+            "Sizes",
+            "standard 1 CPU, 2 GiB everyone, the default",
+            "gpu 4 CPU, 8 GiB, 1 GPU group research",
+            "Custom",
+            "CPU 1 to 16, in steps of 1 least: everyone, most: group research",
+            "memory 1 GiB to 8 GiB, in steps of 1 GiB everyone",
+            "Quota",
+            "servers 5 servers user ada",
+            "cpu 32 CPU group research",
+            "Totals",
+            "research 64 CPU and 4 GPU all members together",
+            "Servers get",
+            "LANG C.UTF-8 everyone",
+            "TEAM ada user ada",
+            "groups 2001 group research",
+            "service account research group research",
+        ]
+
+    def test_what_is_not_offered_says_to_whom_it_is(self, tmp_path: Path) -> None:
+        lines = self.explained(tmp_path, "--user", "bob")
+        assert lines[0] == "bob, in no group"
+        assert "gpu 4 CPU, 8 GiB, 1 GPU not offered; for groups research and teachers" in lines
+        assert "trial Trial; hidden not offered; for user ada" in lines
+        assert "servers 2 servers everyone" in lines
+        assert "Totals" not in lines
+
+    def test_a_group_that_the_catalog_does_not_know_is_told(self, tmp_path: Path) -> None:
+        lines = self.explained(tmp_path, "--user", "bob", "--groups", "reserch, teachers")
+        assert lines[:2] == [
+            "bob, in the groups reserch and teachers",
+            'The catalog has no group "reserch"; did you mean "research"?',
+        ]
+
+    def test_as_json_it_is_what_a_client_is_told(self, tmp_path: Path) -> None:
+        (tmp_path / "catalog.yaml").write_text(self.CATALOG)
+        outcome = run("explain", tmp_path / "catalog.yaml", "--user", "bob", "--json").assert_success()
+        assert [size["const"] for size in json.loads(outcome.out)["properties"]["size"]["oneOf"]] == [
+            "standard", "custom",
+        ]  # fmt: skip
+
+    def test_a_broken_catalog_is_refused_as_by_check(self, tmp_path: Path) -> None:
+        (tmp_path / "catalog.yaml").write_text("version: 2\n")
+        run("explain", tmp_path / "catalog.yaml", "--user", "bob").assert_failure("catalog.yaml:1:1: version")
+
+    def test_names_are_only_text(self, tmp_path: Path) -> None:
+        lines = self.explained(tmp_path, "--user", "[bold]x[/bold]", "--groups", "[red]")
+        assert lines[0] == "[bold]x[/bold], in the group [red]"
+
+
+class TestSchema:
+    def test_it_is_json_schema(self) -> None:
+        Draft202012Validator.check_schema(json.loads(run("schema").assert_success().out))
+
+    def test_as_a_page_it_tells_of_every_key(self) -> None:
+        page = run("schema", "--page").assert_success().out
+        assert "| `stop_after` |" in page
+        assert "### `images[]`" in page
+        assert "### `quota`, `groups.NAME.quota`, `groups.NAME.total`, `users.NAME.quota`" in page
+        assert "| `timeout` | From Start to an answering server, pulling apart. | `2 min` |" in page
 
 
 class TestUser:
