@@ -131,7 +131,10 @@ class CatalogFile:
     def _look_for_ever(self) -> None:
         pause = threading.Event()
         while not pause.wait(_LOOK_SECONDS):
-            self.look()
+            try:
+                self.look()
+            except Exception:  # whatever one file holds, the next one is looked at
+                log.exception("The catalog could not be read; the last good one serves on.")
 
     def _read_again(self) -> bool:
         old = self._view.catalog

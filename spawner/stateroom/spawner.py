@@ -111,8 +111,9 @@ class StateroomSpawner(Spawner):
     async def render_form(self) -> str:
         """The form, with what this request typed, else with the remembered choice."""
         typed = _typed.get() or FormState(values={})
-        # After a refusal the hub shows the default server's form, whichever server is meant.
+        # After a refusal the hub has the default server render the form, whichever server is meant.
         notices = [self._farewell] if self._farewell and not typed.errors else []
+        left = typed.left if typed.errors else tuple(await self.left())
         values = dict(typed.values)
         allowance = self.allowance()
         if not values and self._accepted is not None:
@@ -120,7 +121,6 @@ class StateroomSpawner(Spawner):
             values = values_from_choice(recalled.choice)
             notices += [recalled.notice] if recalled.notice else []
         problems = self._catalog_file().problems if self.user.admin else ()
-        left = tuple(await self.left())
         return render_form(allowance, FormState(values, typed.errors, tuple(notices), problems, left))
 
     async def accept_form(self, form: Mapping[str, Any]) -> dict[str, Any]:
@@ -134,7 +134,7 @@ class StateroomSpawner(Spawner):
                 await self._admissions().check(self._ref(), choice.resources, allowance, *self._witnesses(allowance))
         except ChoiceRefused as refused:
             typed = {key: value for key, value in options.items() if isinstance(value, str)}
-            _typed.set(FormState(values=typed, errors=refused.fields))
+            _typed.set(FormState(values=typed, errors=refused.fields, left=tuple(await self.left())))
             raise _refusal(refused) from None
         return choice.as_options()
 

@@ -73,11 +73,16 @@ class Hub:
     def kill(self) -> None:
         """Kill `up` and the hub at once. Its proxy is left behind, as by an out-of-memory killer."""
         assert self._process is not None
-        hubs = [pid for pid in descendants(self._process.pid) if runs(pid, "jupyterhub")]
+        hubs = self.programs("jupyterhub")
         assert hubs, "the hub's process was not found"
         for pid in (self._process.pid, *hubs):
             os.kill(pid, signal.SIGKILL)
         self._process.wait()
+
+    def programs(self, name: str) -> list[int]:
+        """The Python processes of `up` that run a program."""
+        assert self._process is not None
+        return [pid for pid in descendants(self._process.pid) if runs(pid, name)]
 
     def down(self) -> None:
         """Stop everything, and remove everything that only a test leaves behind."""
@@ -186,12 +191,11 @@ class Person:
         data = body if isinstance(body, str) or body is None else json.dumps(body)
         return self.api("POST", self._server_path(server), data=data)
 
-    def submit(self, fields: Mapping[str, str | list[str]]) -> requests.Response:
+    def submit(self, fields: Mapping[str, str | list[str]], server: str = "") -> requests.Response:
         """Submit the form on the hub's start page."""
-        self.web.get(f"{self.hub.url}/hub/spawn/{self.name}").raise_for_status()
-        answer = self.web.post(
-            f"{self.hub.url}/hub/spawn/{self.name}", data={"_xsrf": xsrf(self.web), **fields}, allow_redirects=False
-        )
+        page = f"{self.hub.url}/hub/spawn/{self.name}{f'/{server}' if server else ''}"
+        self.web.get(page).raise_for_status()
+        answer = self.web.post(page, data={"_xsrf": xsrf(self.web), **fields}, allow_redirects=False)
         answer.close()
         return answer
 
@@ -284,5 +288,5 @@ def runs(pid: int, program: str) -> bool:
     """Whether a process is a Python that runs the program."""
     with contextlib.suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        return "python" in Path(words[0]).name and any(program in word for word in words[1:])
+        return "python" in Path(words[0]).name and any(program == word for word in words[1:])
     return False

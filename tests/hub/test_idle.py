@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from harness.hub import Hub, wait_for
 from harness.kernels import Kernel
+
+
+def test_the_service_ends_with_a_hub_that_is_killed_and_is_there_again_with_the_next(hub: Hub) -> None:
+    (service,) = hub.programs("stateroom.idle")
+    hub.kill()
+    wait_for(lambda: not Path(f"/proc/{service}/cmdline").exists(), "the service's end")
+    hub.up()
+    wait_for(lambda: len(hub.programs("stateroom.idle")) == 1, "the next hub's service")
 
 
 def test_an_idle_server_stops_by_a_rule_written_meanwhile_and_a_busy_one_does_not(hub: Hub) -> None:

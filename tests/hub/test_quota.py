@@ -87,6 +87,18 @@ def test_the_form_shows_what_is_left_and_comes_back_with_the_refusal(hub: Hub, p
     assert "Traceback" not in answer.text
 
 
+def test_a_refusal_for_a_named_server_tells_what_is_left_for_that_one(
+    hub: Hub, person: Person, original: str
+) -> None:
+    """The hub has the default server render the form again, and that one's own use would not count for itself."""
+    hub.save_catalog(original.replace("quota: {servers: 4, cpu: 8,", "quota: {servers: 1, cpu: 8,"))
+    person.started(SMALL)
+    answer = person.submit({"size": "small"}, server="gpu")
+    assert answer.status_code == 400
+    assert "Left for you: 0 of 1 server" in answer.text
+    assert "Running: your default server." in answer.text
+
+
 def test_a_refusal_for_a_quota_leaves_the_accepted_choice_remembered(hub: Hub, person: Person, original: str) -> None:
     person.started(SMALL)
     person.stop()
