@@ -10,6 +10,7 @@ and `extra_handlers` rather than replace them.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,7 @@ def configure(c: Any, *, catalog: str | Path, backend: str = "docker", data: str
     # A hub that ends leaves its users' work running, and finds it again.
     c.JupyterHub.cleanup_servers = False
     # Runs whether or not the catalog has a rule now, so that one can be written later.
-    command = [sys.executable, "-P", "-m", "stateroom.idle", str(path)]
+    command = [sys.executable, "-P", "-m", "stateroom.idle", str(path), str(os.getpid())]
     c.JupyterHub.services.append({"name": SERVICE, "command": command})
     c.JupyterHub.load_roles.append({"name": SERVICE, "scopes": list(SCOPES), "services": [SERVICE]})
     if backend == "docker":

@@ -1,9 +1,10 @@
 """The service that stops idle servers: jupyterhub-idle-culler, with the catalog's rule.
 
-The hub runs `python -m stateroom.idle CATALOG` beside itself. The rule is read
-from the catalog before each round, so that a saved change counts without a
-restart. The service talks to the hub through addresses of its own
-(`stateroom.handlers`), by which the hub can tell its stops from those of users.
+The hub runs `python -m stateroom.idle CATALOG PID` beside itself, PID being its
+own. The rule is read from the catalog before each round, so that a saved change
+counts without a restart. The service talks to the hub through addresses of its
+own (`stateroom.handlers`), by which the hub can tell its stops from those of
+users.
 """
 
 from __future__ import annotations
@@ -71,11 +72,11 @@ def is_idle(*, inactive: timedelta | None, inactive_limit: float, server: Mappin
     return inactive is not None and inactive.total_seconds() >= max(inactive_limit, 2 * reports_every)
 
 
-def main(catalog: str) -> None:
+def main(catalog: str, hub_process: str) -> None:
     """Run for the hub that started this process and put its address and a token into the environment."""
     logging.basicConfig(level=logging.INFO, format="[%(levelname).1s %(asctime)s %(name)s] %(message)s")
     logging.getLogger("stateroom.loading").disabled = True  # the hub tells of the catalog's changes already
-    end_with_parent()
+    end_with_parent(int(hub_process))
     try:
         file = CatalogFile(Path(catalog))
     except CatalogError as error:

@@ -16,7 +16,7 @@ if settings is None:
     raise SystemExit("This file is for `stateroom up`; it needs the settings that `up` writes.")
 
 # `up` may be killed without a chance to end its hub: the hub then ends itself.
-end_with_parent()
+end_with_parent(os.getppid())
 
 stateroom.configure(c, catalog=settings.catalog, backend=settings.backend, data=data.path)
 
