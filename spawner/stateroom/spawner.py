@@ -20,6 +20,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,17 @@ from stateroom.spec import PORT, ServerSpec, build_spec, reports_every
 _STOP_SECONDS = 60
 _RETRY_PAUSE = 1.0
 
-# What this request typed or was linked with. Each request of the hub runs in a task of its own,
-# so that two tabs, or two servers of one user, never see each other's.
-_typed: ContextVar[FormState | None] = ContextVar("typed", default=None)
+
+@dataclass
+class _Typed:
+    """What a request typed or was linked with, for the form that answers it."""
+
+    state: FormState = field(default_factory=lambda: FormState(values={}))
+
+
+# Each request of the hub runs in a task of its own, so that two tabs, or two servers of one user,
+# never see each other's.
+_typed: ContextVar[_Typed | None] = ContextVar("typed", default=None)
 
 # Whether this request stops servers because they are idle.
 stopped_as_idle: ContextVar[bool] = ContextVar("stopped_as_idle", default=False)
@@ -110,7 +119,7 @@ class StateroomSpawner(Spawner):
 
     async def render_form(self) -> str:
         """The form, with what this request typed, else with the remembered choice."""
-        typed = _typed.get() or FormState(values={})
+        typed = (_typed.get() or _Typed()).state
         # After a refusal the hub has the default server render the form, whichever server is meant.
         notices = [self._farewell] if self._farewell and not typed.errors else []
         left = typed.left if typed.errors else tuple(await self.left())
@@ -123,9 +132,16 @@ class StateroomSpawner(Spawner):
         problems = self._catalog_file().problems if self.user.admin else ()
         return render_form(allowance, FormState(values, typed.errors, tuple(notices), problems, left))
 
-    async def accept_form(self, form: Mapping[str, Any]) -> dict[str, Any]:
-        """What was posted, as options; the hub shows the form again with status 400 if they are refused."""
-        options = options_from_form(form)
+    def accept_form(self, form: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
+        """What was posted, as options; the hub shows the form again with status 400 if they are refused.
+
+        No coroutine, since the hub runs one in a task of its own, of which the
+        request's would see nothing.
+        """
+        _typed.set(typed := _Typed())
+        return self._accepted_form(options_from_form(form), typed)
+
+    async def _accepted_form(self, options: dict[str, Any], typed: _Typed) -> dict[str, Any]:
         allowance = self.allowance()
         try:
             choice = choose(options, allowance)
@@ -133,14 +149,14 @@ class StateroomSpawner(Spawner):
             with contextlib.suppress(BackendError):
                 await self._admissions().check(self._ref(), choice.resources, allowance, *self._witnesses(allowance))
         except ChoiceRefused as refused:
-            typed = {key: value for key, value in options.items() if isinstance(value, str)}
-            _typed.set(FormState(values=typed, errors=refused.fields, left=tuple(await self.left())))
+            values = {key: value for key, value in options.items() if isinstance(value, str)}
+            typed.state = FormState(values, refused.fields, left=tuple(await self.left()))
             raise _refusal(refused) from None
         return choice.as_options()
 
     def options_from_query(self, query_data: Mapping[str, list[str]]) -> dict[str, Any]:
         """Fill in the form from a link. Returning would start the server, so this always raises."""
-        _typed.set(FormState(values=values_from_query(query_data)))
+        _typed.set(_Typed(FormState(values=values_from_query(query_data))))
         raise _PrefillOnly
 
     async def accept(self, options: dict[str, Any]) -> None:

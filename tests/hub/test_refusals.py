@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -105,6 +106,24 @@ def test_the_form_comes_back_with_a_400_and_the_sentence(
     assert "stateroom.errors" not in page
     assert hub.servers.names() == before
     assert not anybody.active()
+
+
+def test_what_was_typed_comes_back_with_each_fault_beside_its_field(anybody: Person) -> None:
+    answer = anybody.submit({"size": "custom", "cpu": "12", "memory": "0.3"})
+    page = answer.text
+    assert re.search(r'name="cpu"[^>]* value="12"[^>]* aria-invalid="true"', page)
+    assert re.search(r'name="memory"[^>]* value="0.3"[^>]* aria-invalid="true"', page)
+    assert text_of(page).count(ASKED_12) == 1
+
+
+def test_what_one_tab_typed_is_not_in_another(anybody: Person) -> None:
+    with ThreadPoolExecutor(2) as tabs:
+        typed = {"12": "13", "13": "12"}
+        pages = list(tabs.map(lambda cpu: anybody.submit({"size": "custom", "cpu": cpu, "memory": "2"}).text, typed))
+    for own, page in zip(typed, pages, strict=True):
+        assert f'value="{own}"' in page
+        assert f'value="{typed[own]}"' not in page
+    assert "aria-invalid" not in anybody.web.get(f"{anybody.hub.url}/hub/spawn/{anybody.name}").text
 
 
 @pytest.mark.parametrize("key", ["size", "cpu", "memory", "image", "colour"])
