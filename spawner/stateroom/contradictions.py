@@ -157,7 +157,7 @@ def _ties(parts: Parts) -> Iterator[Fault]:
 
 def _audiences(parts: Parts) -> Iterator[Fault]:
     """Every group that is named is listed."""
-    if "groups" in parts.broken and not parts.groups:
+    if "groups" in parts.broken:
         return
     named: list[tuple[Path, Image | Size | Custom | None]] = [
         *((("images", index), image) for index, image in enumerate(parts.images)),

@@ -3,9 +3,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from stateroom.catalog import Catalog, parse_duration, parse_id
+from stateroom.catalog import Catalog, format_duration, parse_duration, parse_id, parse_share
 from stateroom.errors import CatalogError
 from stateroom.loading import parse_catalog
 from stateroom.quantity import GiB
@@ -88,6 +90,42 @@ def test_what_is_no_length_of_time_is_refused(written: Any) -> None:
         (CPU.replace("max: 1,", "max: 3.5,"), "write 3 or 4"),
         (CPU.replace("min: 2,", "min: 0,"), "custom.cpu.min"),
         (CPU.replace("step: 1}}", "step: 0}}"), "custom.cpu.step"),
+        (
+            CPU.replace("step: 1}}", "step: 1}, gpu: {min: 2, max: 1}}").replace(
+                "min: 2, max: 1, s", "min: 1, max: 2, s"
+            ),
+            "custom.gpu: max (1) is below min (2)",
+        ),
+        ("reserve: {cpu: 0}", '"0" is not a share; write a number from 0.0001 to 1'),
+        ("reserve: {memory: 1.01}", '"1.01" is not a share'),
+        ("quota: {servers: 0}", "0 is too little; write at least 1"),
+        ("quota: {servers: 1.5}", '"1.5" is not a whole number'),
+        ("quota: {cpu: 0}", "0 is too little; write at least 0.01"),
+        ("quota: {memory: 1 MiB}", "1 MiB is too little; write at least 64 MiB"),
+        ("quota: {gpu: -1}", '"-1" is not a whole number'),
+        ("idle: {stop_after: 59 s}", "59 s is too little; write at least 1 min"),
+        ("idle: {stop_after: 999999 h}", '"999999 h" is too long a time; leave it out for no end'),
+        ("groups: {'': }", '"" is not a name; write it as the hub shows it'),
+        ("groups: {' a': }", '" a" is not a name'),
+        ('groups: {"a\\tb": }', '"a b" is not a name'),
+        (f"users: {{{'x' * 256}: }}", "is not a name"),
+        (
+            "groups: {a: {identity: {supplemental_groups: [0]}}}",
+            '"0" is not the number of a group; write for example 2001',
+        ),
+        ("groups: {a: {identity: {supplemental_groups: [2147483648]}}}", "is not the number of a group"),
+        (f"groups: {{a: {{identity: {{supplemental_groups: [{'9' * 5000}]}}}}}}", "is not the number of a group"),
+        ("groups: {a: {identity: {supplemental_groups: 2001}}}", '"2001" is no value for this; write a list'),
+        ("groups: {a: {identity: {service_account: A}}}", '"A" is not a name in Kubernetes'),
+        ("groups: {a: {identity: {environment: {JPY_X: a}}}}", '"JPY_X" is set by the hub; remove it'),
+        ("users: {a: {total: {}}}", "users.a.total: there is no such key"),
+        ("kubernetes: {namespace: -a}", '"-a" is not a name in Kubernetes'),
+        ("kubernetes: {tolerations: [{key: a, operator: Is}]}", '"Is" is not known here; write Exists or Equal'),
+        ("kubernetes: {tolerations: [{operator: Exists}]}", "kubernetes.tolerations[0].key: is missing"),
+        ("home: {kubernetes: {size: 10}}", '"10" is not an amount of memory'),
+        ("home: {when_user_is_deleted: burn}", '"burn" is not known here; write keep or delete'),
+        ("environment: [a]", "a list is no value for this; write keys with their values"),
+        ("home: text", '"text" is no value for this; write keys with their values'),
     ],
 )
 def test_what_makes_no_sense_is_refused(line: str, expected: str) -> None:
@@ -109,7 +147,15 @@ def test_what_makes_no_sense_is_refused(line: str, expected: str) -> None:
         ("id: standard", "id: One", '"One" is not an id'),
         ("2 GiB, default: true", "2 GiB", "exactly one entry is the default, found none"),
         ("stateroom/unified:1", "two words", "it holds white space"),
-        ("stateroom/unified:1", "", "images[0].image"),
+        ("stateroom/unified:1", "", "images[0].image: is empty; write a text"),
+        ("default: true}\nsizes", "default: maybe}\nsizes", '"maybe" is no value for this; write true or false'),
+        ("id: unified,", f"id: unified, title: {'x' * 201},", "is longer than 200 letters; shorten it"),
+        ("id: unified,", f"id: unified, deprecated: {'x' * 501},", "is longer than 500 letters; shorten it"),
+        ("id: unified,", "id: unified, title: [a],", "a list is no value for this; write a text"),
+        ("id: unified,", "id: unified, title: ~,", "nothing is no value for this; write a text"),
+        ("id: unified,", "id: unified, groups: a,", '"a" is no value for this; write a list, such as [one, two]'),
+        ("id: unified,", "id: unified, replaced_by: A B,", '"A B" is not an id'),
+        ("cpu: 1", "cpu: 1, gpu: 0.5", '"0.5" is not a whole number; write for example 1'),
         ('  - {id: unified, image: "stateroom/unified:1", default: true}', "  []", "images"),
         ("sizes:\n  - {id: standard, cpu: 1, memory: 2 GiB, default: true}\n", "", "sizes: is missing"),
     ],
@@ -141,6 +187,57 @@ def test_an_id_used_twice_is_refused() -> None:
 def test_values_of_the_environment_stay_as_they_were_written() -> None:
     catalog = parse_catalog(LEAST + 'environment: {A: 1, B: 0.10, C: "yes", D: text, E: ""}\n')
     assert catalog.environment == {"A": "1", "B": "0.10", "C": "yes", "D": "text", "E": ""}
+
+
+@pytest.mark.parametrize(
+    ("written", "share"), [("1", 1), ("0.25", 0.25), (".5", 0.5), ("0.123456", 0.123456), (1, 1), (0.0001, 0.0001)]
+)
+def test_a_share_is_a_number_up_to_one(written: Any, share: float) -> None:
+    assert parse_share(written) == share
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["0", "1.1", "-0.5", "50%", "0.1234567", "1e-3", "nan", "", None, True, [], 0, 2, 1e-5, float("nan"), float("inf")],
+)
+def test_what_is_no_share_is_refused(written: Any) -> None:
+    with pytest.raises(ValueError, match="is not a share"):
+        parse_share(written)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "written"),
+    [
+        (90, "90 s"),
+        (120, "2 min"),
+        (28_800, "8 h"),
+        (5400, "90 min"),
+        (0.5, "0.5 s"),
+        (1e-9, "0.000000001 s"),
+        (0, "0 s"),
+    ],
+)
+def test_a_length_of_time_is_written_in_its_largest_whole_unit(seconds: float, written: str) -> None:
+    assert format_duration(seconds) == written
+
+
+@given(
+    st.integers(0, 10**9 - 1), st.text("0123456789", min_size=1, max_size=9), st.sampled_from(["s", "sec", "min", "h"])
+)
+def test_a_length_of_time_as_written_reads_back_the_same(whole: int, decimals: str, unit: str) -> None:
+    try:
+        seconds = parse_duration(f"{whole}.{decimals} {unit}")
+    except ValueError as refused:
+        assert "too long" in str(refused)
+    else:
+        assert parse_duration(format_duration(seconds)) == seconds
+
+
+def test_an_image_may_be_replaced_at_once_or_after_a_while() -> None:
+    text = LEAST.replace("sizes:", "  - {id: old, image: x, replaced_by: unified}\nsizes:")
+    assert parse_catalog(text).images[1].retired
+    assert not parse_catalog(text.replace("replaced_by", "deprecated: Soon., replaced_by")).images[1].retired
+    assert not parse_catalog(text.replace("replaced_by: unified", "deprecated: Soon.")).images[1].retired
 
 
 def test_every_field_is_explained() -> None:
