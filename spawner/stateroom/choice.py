@@ -205,7 +205,9 @@ def _in_range(asked: Any, amount: _Amount, offered: CpuRange | MemoryRange | Gpu
         limit = f"The nearest offered are {amount.spelled(below)} and {amount.spelled(above)}."
     else:
         return value
-    raise ChoiceRefused({amount.field: f"You asked for {amount.spelled(value)}{amount.unit}. {limit}"})
+    # A text as it was typed: 0.3 GiB is no whole number of any smaller unit.
+    told = " ".join(asked.split()) if isinstance(asked, str) else amount.spelled(value)
+    raise ChoiceRefused({amount.field: f"You asked for {told}{amount.unit}. {limit}"})
 
 
 _Value = TypeVar("_Value")

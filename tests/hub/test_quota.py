@@ -87,9 +87,7 @@ def test_the_form_shows_what_is_left_and_comes_back_with_the_refusal(hub: Hub, p
     assert "Traceback" not in answer.text
 
 
-def test_a_refusal_for_a_named_server_tells_what_is_left_for_that_one(
-    hub: Hub, person: Person, original: str
-) -> None:
+def test_a_refusal_for_a_named_server_tells_what_is_left_for_that_one(hub: Hub, person: Person, original: str) -> None:
     """The hub has the default server render the form again, and that one's own use would not count for itself."""
     hub.save_catalog(original.replace("quota: {servers: 4, cpu: 8,", "quota: {servers: 1, cpu: 8,"))
     person.started(SMALL)
