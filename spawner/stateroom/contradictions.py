@@ -210,7 +210,7 @@ def _limits_of_users(parts: Parts) -> Iterator[Fault]:
                 yield fault
             elif facing is not None and end.key == "max" and end.amount < facing:
                 yield Fault(end.path, f"max ({end.spelled(end.amount)}) is below min ({end.spelled(facing)})")
-            elif facing is None and end.range and end.beyond(getattr(end.range, end.other)) < 0:
+            elif facing is None and end.beyond(getattr(end.range, end.other)) < 0:
                 far = end.spelled(getattr(end.range, end.other))
                 sentence = f"{end.key} ({end.spelled(end.amount)}) is beyond everyone's {end.other} ({far})"
                 yield Fault(end.path, f"{sentence}; write {end.other} for this user as well")

@@ -120,7 +120,7 @@ def _total_sentence(left: Left, wanted: Resources) -> str:
     if asked > left.limit:
         return f"You asked for {spelled(asked)}, and all members of {left.of} may have {spelled(left.limit)} at once."
     verb = "is used" if left.kind.name != "servers" else "runs" if left.used == 1 else "run"
-    remedy = f"choose {spelled(left.free)} or less, or " if left.free and left.kind.name != "servers" else ""
+    remedy = f"choose {spelled(left.free)} or less, or " if left.free else ""
     return (
         f"You asked for {spelled(asked)}. All members of {left.of} together may have {spelled(left.limit)} at once, "
         f"and {spelled(left.used)} {verb}; {remedy}wait until somebody stops a server."

@@ -161,6 +161,10 @@ class TestCustom:
     ) -> None:
         refusal(options, sizes_only)
 
+    def test_an_amount_where_only_sizes_are_offered_is_refused_at_its_field(self, sizes_only: Allowance) -> None:
+        sentence = "Only named sizes are offered to you: small, standard, huge."
+        assert refusal({"cpu": 1, "gpu": 0}, sizes_only).fields == {"cpu": sentence, "gpu": sentence}
+
 
 class TestGpus:
     def test_a_size_brings_its_own(self) -> None:
@@ -227,6 +231,9 @@ class TestTiedSizes:
     def test_with_another_image_it_is_refused_by_name(self, options: dict[str, Any]) -> None:
         refused = refusal(options, WITH_GPUS)
         assert refused.fields == {"size": 'The size "gpu" is only offered with the images cuda.'}
+
+    def test_with_an_image_that_is_refused_itself_nothing_is_said_of_the_size(self) -> None:
+        assert set(refusal({"size": "gpu", "image": "evil"}, WITH_GPUS).fields) == {"image"}
 
     def test_a_size_none_of_whose_images_is_offered_is_refused(self) -> None:
         refused = refusal({"size": "lab"}, WITH_GPUS)

@@ -204,6 +204,16 @@ class TestGroups:
             f"14:{column}: groups.research.custom.{path}: {sentence}"
         ]
 
+    def test_steps_are_counted_from_everyones_least(self) -> None:
+        odd = CATALOG.replace("{min: 0.25, max: 4, step: 0.25}", "{min: 0.3, max: 4.3, step: 0.5}")
+        assert faults("research: {}", "research: {custom: {cpu: {max: 8.3}}}", odd) == []
+        assert faults("research: {}", "research: {custom: {cpu: {max: 8.2}}}", odd) == [
+            (
+                "14:29: groups.research.custom.cpu.max: 8.2 is not whole steps of 0.5 away from custom.cpu.min; "
+                "write 7.8 or 8.3"
+            )
+        ]
+
     def test_an_end_of_a_range_that_nobody_has(self) -> None:
         assert faults("  gpu: {max: 1}\n", "", CATALOG.replace("{}", "{custom: {gpu: {max: 2}}}")) == [
             (
@@ -247,6 +257,7 @@ class TestUsers:
     def test_narrower_and_wider_ends_are_no_fault(self) -> None:
         assert users("{custom: {cpu: {max: 1}, memory: {min: 32 GiB, max: 64 GiB}}}") == []
         assert users("{custom: {cpu: {min: 0.25, max: 0.25}}}") == []
+        assert users("{custom: {cpu: {max: 0.25}, memory: {min: 16 GiB}}}") == []
 
     def test_a_quota_may_be_narrower_than_everyones(self) -> None:
         assert users("{quota: {servers: 1, cpu: 1, memory: 2 GiB, gpu: 1}}") == []

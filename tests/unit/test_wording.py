@@ -73,6 +73,7 @@ class TestClipped:
     def test_a_sentence_of_somebody_else_is_as_it_is(self) -> None:
         assert clipped("did not find expected ',' or ']'") == "did not find expected ',' or ']'"
         assert clipped("x" * 200) == "x" * 200
+        assert clipped("x" * 201) == f"{'x' * 200}…"
 
     @given(st.text(max_size=300))
     def test_whatever_it_is_it_is_bounded_and_on_one_line(self, sentence: str) -> None:
@@ -134,6 +135,10 @@ class TestNearest:
 
     def test_a_word_that_would_not_show_is_not_suggested(self) -> None:
         assert nearest("memory", ["memory\n"]) == ""
+
+    def test_a_word_that_is_longer_than_any_name_is_not_compared(self) -> None:
+        assert nearest("x" * 64, ["x" * 64]) == "x" * 64
+        assert nearest("x" * 65, ["x" * 65]) == ""
 
     def test_of_very_many_words_only_some_are_compared(self) -> None:
         words = (f"word-{number}" for number in range(10**9))
