@@ -28,6 +28,9 @@ from stateroom.wording import joined, listed, quoted
 _HERE = Path(__file__).parent
 _OF_THE_HUB = "_xsrf"
 
+_MOST_IN_SIGHT = 12  # cards of one kind; of more, the rest is folded away
+_IN_SIGHT = 9  # three rows of three
+
 _LONGEST = 64  # of a text shown in a field
 _LONGEST_NUMBER = 8  # a longer one, such as 500 MB in GiB, reads better with another unit
 
@@ -69,6 +72,14 @@ class _Card:
 
 
 @dataclass(frozen=True, slots=True)
+class _Cards:
+    """All cards of one kind: those in sight, and those folded away where there are very many."""
+
+    in_sight: list[_Card]
+    folded: list[_Card]
+
+
+@dataclass(frozen=True, slots=True)
 class _AmountField:
     """One number of the custom card, with the slider that follows it. All texts are plain numbers but `text`."""
 
@@ -83,20 +94,24 @@ class _AmountField:
 
 def render_form(allowance: Allowance, state: FormState) -> str:
     """The form's fields as HTML. Whatever the values, one image and one size are chosen."""
-    shown = _shown_fields(allowance)
     amounts = _amount_fields(allowance.custom, allowance.default_size, state) if allowance.custom else ()
+    images, sizes = _image_cards(allowance, state), _size_cards(allowance, state)
+    # The fields that have a place of their own for an error, in their order.
+    shown = [*(["image"] if len(images) > 1 else []), "size", *(amount.field for amount in amounts)]
     return _template().render(
-        images=_image_cards(allowance, state),
-        sizes=_size_cards(allowance, state),
+        images=_folded(images),
+        sizes=_folded(sizes),
         custom=CUSTOM,
         custom_chosen=_chosen_size(allowance, state) == CUSTOM,
         custom_description=f"Set {joined([amount.unit.removeprefix('GiB ') for amount in amounts])} yourself",
         amounts=amounts,
         refused=bool(state.errors),
         errors={field: text for field, text in state.errors.items() if field in shown},
+        focus=next((field for field in shown if field in state.errors), ""),
         other_errors=[text for field, text in state.errors.items() if field not in shown],
         notices=(*state.notices, *_not_offered(allowance, state)),
         admin_notices=state.admin_notices,
+        warnings=_no_servers_left(state) if "quota" not in state.errors else [],
         left=_left_lines(state.left),
     )
 
@@ -142,16 +157,6 @@ def _with_decimal_point(text: str) -> str:
 # What is chosen
 
 
-def _shown_fields(allowance: Allowance) -> set[str]:
-    """The fields that have a place of their own for an error."""
-    shown = {"size"}
-    if len(allowance.images) > 1:
-        shown.add("image")
-    if allowance.custom:
-        shown |= {"cpu", "memory"} | ({"gpu"} if allowance.custom.gpu else set())
-    return shown
-
-
 def _asked_image(allowance: Allowance, state: FormState) -> str:
     return state.values.get("image", allowance.default_image.id)
 
@@ -185,14 +190,16 @@ def _chosen(asked: str, entries: Sequence[_Entry], default: _Entry) -> _Entry:
 def _not_offered(allowance: Allowance, state: FormState) -> list[str]:
     """A sentence for what a link asks for in vain; a refused field has its own."""
     sizes = [entry.id for entry in allowance.sizes] + ([CUSTOM] if allowance.custom else [])
-    image = _chosen_image(allowance, state)
+    image, size = _asked_image(allowance, state), _asked_size(allowance, state)
+    instead = _chosen_image(allowance, state)
+    gone = "was replaced" if image in allowance.successors else "is not offered to you"
     asked = (
-        ("image", _asked_image(allowance, state), [entry.id for entry in allowance.images], image.label),
-        ("size", _asked_size(allowance, state), sizes, allowance.default_size.label),
+        ("image", image, [entry.id for entry in allowance.images], gone, instead),
+        ("size", size, sizes, "is not offered to you", allowance.default_size),
     )
     return [
-        f"The {field} {quoted(value)} is not offered to you; {instead} is chosen instead."
-        for field, value, offered, instead in asked
+        f"The {field} {quoted(value)} {reason}; {_isolated(chosen.label)} is chosen instead."
+        for field, value, offered, reason, chosen in asked
         if value not in offered and field not in state.errors
     ]
 
@@ -207,16 +214,16 @@ def _image_cards(allowance: Allowance, state: FormState) -> list[_Card]:
             chosen=image is chosen,
             default=image.default,
             badge="Deprecated" if image.deprecated else "",
-            notes=(_farewell(image, allowance),) if image.deprecated else (),
+            notes=_farewell(image, allowance) if image.deprecated else (),
         )
         for image in allowance.images
         if not image.hidden or image is chosen
     ]
 
 
-def _farewell(image: Image, allowance: Allowance) -> str:
+def _farewell(image: Image, allowance: Allowance) -> tuple[str, ...]:
     successor = next((other for other in allowance.images if other.id == image.replaced_by), None)
-    return f"{image.deprecated} Use {successor.label} instead." if successor else image.deprecated
+    return (image.deprecated, f"Use {_isolated(successor.label)} instead.") if successor else (image.deprecated,)
 
 
 def _size_cards(allowance: Allowance, state: FormState) -> list[_Card]:
@@ -227,7 +234,7 @@ def _size_cards(allowance: Allowance, state: FormState) -> list[_Card]:
         images = [image for image in size.images if image in titles]
         if size.images and not images:
             continue  # none of its images is offered
-        notes = [f"Only with {listed([titles[image] for image in images])}"] if images else []
+        notes = [f"Only with {listed([_isolated(titles[image]) for image in images])}"] if images else []
         notes += ["More than is left for you now"] if _exceeds(size.resources, state.left) else []
         cards.append(
             _Card(
@@ -249,28 +256,69 @@ def _amounts_of(resources: Resources) -> tuple[str, ...]:
     return (f"{format_cpu(resources.cpu)} CPU", f"{format_memory(resources.memory)} memory", *gpus)
 
 
+def _folded(cards: Sequence[_Card]) -> _Cards:
+    """The first cards are in sight; the chosen one and the default always are."""
+    if len(cards) <= _MOST_IN_SIGHT:
+        return _Cards([*cards], [])
+    room = _IN_SIGHT - sum(card.chosen or card.default for card in cards)
+    sorted_out = _Cards([], [])
+    for card in cards:
+        if card.chosen or card.default:
+            sorted_out.in_sight.append(card)
+        elif room > 0:
+            sorted_out.in_sight.append(card)
+            room -= 1
+        else:
+            sorted_out.folded.append(card)
+    return sorted_out
+
+
+def _isolated(text: str) -> str:
+    """A title as it may stand in a sentence: its direction, when it is another one, ends with it."""
+    return text if text.isascii() else f"\u2068{text}\u2069"
+
+
 def _exceeds(resources: Resources, left: Sequence[Left]) -> bool:
-    return any(limit.kind.of(resources) > limit.free for limit in left)
+    """Whether a server would be too large; that there may be none at all is said on top."""
+    return any(limit.kind.of(resources) > limit.free for limit in left if limit.kind.name != "servers")
+
+
+def _no_servers_left(state: FormState) -> list[str]:
+    return [
+        f"Members of {_isolated(limit.of)} run as many servers as they may. Wait until somebody stops one."
+        if limit.of
+        else "You run as many servers as you may. Stop one on your home page to start another."
+        for limit in state.left
+        if limit.kind.name == "servers" and not limit.free
+    ]
 
 
 def _left_lines(left: Sequence[Left]) -> list[str]:
-    """What may still be started: a line for the user, one for each group that has a total."""
+    """What may still be started: a line for the user, one for each group whose total leaves less than that."""
+    own = {limit.kind: limit.free for limit in left if not limit.of}
     lines = []
     for whose in dict.fromkeys(limit.of for limit in left):
-        limits = [limit for limit in left if limit.of == whose]
+        # A limit of none is no news to anybody.
+        limits = [limit for limit in left if limit.of == whose and limit.limit]
+        if whose:
+            limits = [limit for limit in limits if limit.free < own.get(limit.kind, limit.limit + 1)]
         words = joined([_left_words(limit) for limit in limits])
-        running = {server_title(ref) for limit in limits for ref, _ in limit.holders}
+        running = {_isolated(server_title(ref)) for limit in limits for ref, _ in limit.holders}
         use = f" Running: {listed(sorted(running))}." if running else ""
-        lines.append(f"Left for {f'all of {whose} together' if whose else 'you'}: {words}.{use}")
+        if words:
+            lines.append(f"Left for {f'all members of {_isolated(whose)} together' if whose else 'you'}: {words}.{use}")
     return lines
 
 
 def _left_words(limit: Left) -> str:
-    """`6 of 8 CPU`."""
-    if limit.kind.name == "memory":
-        return f"{format_memory(limit.free)} of {format_memory(limit.limit)} memory"
-    number, _, unit = limit.kind.spelled(limit.limit).partition(" ")
-    return f"{limit.kind.spelled(limit.free).partition(' ')[0]} of {number} {unit}"
+    """`6 of 8 CPU`; `8 CPU` where nothing of it is used."""
+    total = f"{format_memory(limit.limit)} memory" if limit.kind.name == "memory" else limit.kind.spelled(limit.limit)
+    if not limit.used:
+        return total
+    free = (
+        format_memory(limit.free) if limit.kind.name == "memory" else limit.kind.spelled(limit.free).partition(" ")[0]
+    )
+    return f"{free} of {total}"
 
 
 # The custom card
@@ -283,7 +331,7 @@ def _amount_fields(ranges: Custom, default: Size, state: FormState) -> tuple[_Am
         _amount_field("CPU", ranges.cpu, format_cpu, _typed("cpu", cpu, state)),
         _amount_field("GiB memory", ranges.memory, gibibytes, _typed("memory", memory, state)),
     )
-    if not ranges.gpu:
+    if not ranges.gpu or not ranges.gpu.max:
         return fields
     return (*fields, _amount_field("GPU", ranges.gpu, str, _typed("gpu", str(ranges.gpu.min), state)))
 
@@ -321,6 +369,9 @@ def _nearest(amount: int, offered: CpuRange | MemoryRange) -> int:
 
 def _memory_text(text: str) -> str:
     """An amount as a number of GiB where that is short; anything else as it was typed."""
+    number = text.removesuffix("GiB").rstrip()
+    if _BARE_NUMBER.fullmatch(number):
+        return number
     try:
         number = gibibytes(parse_memory(text))
     except ValueError:

@@ -1,5 +1,12 @@
+"""The form: what it shows and says, against golden files too, and what is read from what it posts.
+
+`STATEROOM_UPDATE_GOLDEN=1` writes the golden files anew; read the difference before committing it.
+"""
+
 from __future__ import annotations
 
+import os
+import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,13 +22,17 @@ from harness.hostile import HOSTILE, shown
 from stateroom.choice import choose
 from stateroom.errors import ChoiceRefused
 from stateroom.form import FormState, options_from_form, render_form, values_from_choice, values_from_query
-from stateroom.loading import parse_catalog
-from stateroom.policy import Allowance, allowance_for
-from stateroom.quantity import GiB
+from stateroom.loading import load_catalog, parse_catalog
+from stateroom.names import ServerRef
+from stateroom.policy import Allowance, Person, allowance_for
+from stateroom.quantity import GiB, MiB, Resources
+from stateroom.quota import Left, left_for
 
 from .conftest import ADA
 
 EVIL = '"><script>alert(1)</script>'
+CASES = Path(__file__).parents[1] / "data" / "form"
+SHIPPED = Path(__file__).parents[2] / "config"
 
 
 @dataclass
@@ -82,8 +93,10 @@ def page(
     errors: dict[str, str] | None = None,
     notices: tuple[str, ...] = (),
     admin_notices: tuple[str, ...] = (),
+    *,
+    left: tuple[Left, ...] = (),
 ) -> Page:
-    return Page(render_form(allowance, FormState(values or {}, errors or {}, notices, admin_notices)))
+    return Page(render_form(allowance, FormState(values or {}, errors or {}, notices, admin_notices, left)))
 
 
 def title_of(form: Page, card: str) -> str:
@@ -92,9 +105,90 @@ def title_of(form: Page, card: str) -> str:
     return form.elements[place + 1].text
 
 
+IMAGE = '[{id: a, image: "a:1", default: true}]'
+CPU = "cpu: {min: 1, max: 2, step: 1}"
+MEMORY = "memory: {min: 1 GiB, max: 2 GiB, step: 1 GiB}"
+
+
+def images(number: int) -> Allowance:
+    """An allowance of so many images, of which the twentieth or else the first is the default."""
+    default = 20 if number >= 20 else 1
+    entries = [
+        f'{{id: i{place}, image: "a:1"{", default: true" if place == default else ""}}}'
+        for place in range(1, number + 1)
+    ]
+    return offering(f"[{', '.join(entries)}]")
+
+
 def offering(images: str, custom: str = "") -> Allowance:
     sizes = "[{id: standard, title: Standard, cpu: 1, memory: 2 GiB, default: true}]"
     return allowance_for(parse_catalog(f"version: 1\nimages: {images}\nsizes: {sizes}\n{custom}"), ADA)
+
+
+def left_of(
+    allowance: Allowance, running: dict[str, Resources] | None = None, members: dict[str, list[str]] | None = None
+) -> tuple[Left, ...]:
+    """What is left for Ada's default server while these servers run, each under "server" or "user/server"."""
+    refs = {
+        ServerRef("hub-1", *(["ada", name] if "/" not in name else name.split("/"))): it
+        for name, it in (running or {}).items()
+    }
+    return tuple(left_for(ServerRef("hub-1", "ada", ""), allowance, refs, members or {}))
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A form that was read by eye: whose it is, and in which state."""
+
+    catalog: str
+    person: Person = ADA
+    values: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
+    notices: tuple[str, ...] = ()
+    running: dict[str, Resources] = field(default_factory=dict)
+
+    @property
+    def html(self) -> str:
+        """The form without its style and script, which say nothing of what it offers."""
+        path = SHIPPED / f"{self.catalog}.yaml"
+        allowance = allowance_for(
+            load_catalog(path if path.exists() else CASES / self.catalog / "catalog.yaml"), self.person
+        )
+        left = left_of(allowance, self.running, {"gpu": ["ada", "ben"]})
+        html = render_form(allowance, FormState(self.values, self.errors, self.notices, (), left))
+        return re.sub(r"(<(style|script)>).*?(</\2>)", r"\1\3", html, flags=re.DOTALL)
+
+
+GOLDEN = {
+    "catalog": Golden("catalog"),
+    "minimal": Golden("minimal"),
+    "teaching": Golden("teaching"),
+    "teaching-member": Golden("teaching", Person("ada", frozenset({"course", "projects"})), {"size": "project"}),
+    "research": Golden("research", Person("ben")),
+    "research-user": Golden("research", Person("guest")),
+    "research-member": Golden(
+        "research", Person("ada", frozenset({"gpu"})), {"image": "deep-learning", "size": "gpu-1"}
+    ),
+    "research-refused": Golden(
+        "research",
+        Person("ada", frozenset({"gpu"})),
+        {"image": "next", "size": "custom", "cpu": "33.3", "memory": "2.3 GiB", "gpu": "two"},
+        {"cpu": "You asked for 33.3 CPU. The most offered to you is 32.", "gpu": '"two" is not a whole number.'},
+        running={"ada/one": Resources(60_000, 1010 * GiB, 3), "ben/": Resources(8_000, 64 * GiB, 4)},
+    ),
+    "many": Golden("many", values={"image": "spark-4.1", "size": "g8-m1536"}),
+    "scripts": Golden("scripts", values={"image": "script", "size": "script"}),
+}
+
+
+@pytest.mark.parametrize("case", GOLDEN)
+def test_the_form_is_as_it_was_read_by_eye(case: str) -> None:
+    file = CASES / case / "form.html"
+    html = GOLDEN[case].html
+    if os.environ.get("STATEROOM_UPDATE_GOLDEN"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(html)
+    assert html == file.read_text()
 
 
 class TestWhatIsChosen:
@@ -109,7 +203,7 @@ class TestWhatIsChosen:
 
     def test_custom_starts_within_its_range(self) -> None:
         ranges = "{cpu: {min: 1.5, max: 4, step: 1.25}, memory: {min: 512 MiB, max: 1.5 GiB, step: 1 GiB}}"
-        form = page(offering('[{id: a, image: "a:1", default: true}]', f"custom: {ranges}"))
+        form = page(offering(IMAGE, f"custom: {ranges}"))
         assert form.one("input", name="cpu")["value"] == "1.5"
         assert form.one("input", name="memory")["value"] == "1.5"
 
@@ -122,6 +216,11 @@ class TestWhatIsChosen:
 
     def test_amounts_without_a_size_are_custom_as_they_are_for_choose(self, allowance: Allowance) -> None:
         assert page(allowance, {"cpu": "1.5"}).checked("size") == ["custom"]
+
+    def test_a_link_to_a_retired_image_leads_to_its_successor_and_says_so(self) -> None:
+        retired = offering(f'[{IMAGE[1:-1]}, {{id: b, image: "b:1", replaced_by: a}}]')
+        assert "The image &#34;b&#34; was replaced; a is chosen instead." in page(retired, {"image": "b"}).html
+        assert "The size &#34;b&#34; is not offered to you" in page(retired, {"size": "b"}).html
 
     @pytest.mark.parametrize("field", ["image", "size"])
     def test_what_is_not_offered_gives_way_to_the_default_and_says_so(self, allowance: Allowance, field: str) -> None:
@@ -171,10 +270,41 @@ class TestWhatIsOffered:
             ("0.5", "16", "0.25"),
         ]
 
-    def test_a_range_of_one_amount(self) -> None:
-        ranges = "{cpu: {min: 2, max: 2, step: 1}, memory: {min: 1 GiB, max: 2 GiB, step: 1 GiB}}"
-        form = page(offering('[{id: a, image: "a:1", default: true}]', f"custom: {ranges}"))
+    def test_a_range_of_one_amount_needs_no_slider(self) -> None:
+        form = page(offering(IMAGE, f"custom: {{cpu: {{min: 2, max: 2, step: 1}}, {MEMORY}}}"))
         assert form.described(form.one("input", name="cpu")) == "2 only"
+        assert [slider["aria-label"] for slider in form.all("input", type="range")] == ["GiB memory"]
+
+    @pytest.mark.parametrize(("most", "fields"), [(0, ["cpu", "memory"]), (2, ["cpu", "memory", "gpu"])])
+    def test_gpus_are_asked_for_where_there_may_be_one(self, most: int, fields: list[str]) -> None:
+        form = page(offering(IMAGE, f"custom: {{{CPU}, {MEMORY}, gpu: {{max: {most}}}}}"))
+        assert [element["name"] for element in form.all("input", type="text")] == fields
+
+    def test_up_to_twelve_cards_are_all_in_sight(self) -> None:
+        assert page(images(12)).all("details") == []
+
+    @pytest.mark.parametrize("chosen", ["i1", "i30"])
+    def test_of_more_nine_are_in_sight_the_chosen_one_and_the_default_among_them(self, chosen: str) -> None:
+        form = page(images(30), {"image": chosen})
+        fold = next(place for place, element in enumerate(form.elements) if element.tag == "details")
+        in_sight = [element["value"] for element in form.elements[:fold] if element["name"] == "image"]
+        assert len(in_sight) == 9
+        assert {chosen, "i20"} <= set(in_sight)
+        assert sorted(in_sight, key=lambda name: int(str(name)[1:])) == in_sight
+        assert form.one("summary").text == "21 more images"
+        assert len(form.all("input", name="image")) == 30
+
+    def test_a_hidden_image_is_shown_to_whoever_asks_for_it(self) -> None:
+        offered = offering(f'[{IMAGE[1:-1]}, {{id: b, image: "b:1", hidden: true}}]')
+        assert page(offered).all("input", name="image") == []
+        assert page(offered, {"image": "b"}).checked("image") == ["b"]
+
+    def test_a_deprecated_image_is_marked_and_says_what_to_use_instead(self) -> None:
+        old = '{id: b, title: Old, image: "b:1", deprecated: Ends in March., replaced_by: a}'
+        form = page(offering(f"[{IMAGE[1:-1]}, {old}]"))
+        texts = [element.text for element in form.elements]
+        assert texts.count("Deprecated") == 1
+        assert {"Ends in March.", "Use a instead."} <= set(texts)
 
     def test_the_browser_checks_nothing_and_sliders_post_nothing(self, allowance: Allowance) -> None:
         form = page(allowance)
@@ -208,11 +338,30 @@ class TestWhatIsSaid:
         assert form.described(group) == "It is gone."
         assert "is not offered to you" not in form.html
 
-    @pytest.mark.parametrize("field", ["cpu", "image", "colour"])
-    def test_an_error_without_a_field_stands_on_top(self, field: str) -> None:
-        form = page(offering('[{id: a, image: "a:1", default: true}]'), errors={field: "No such thing."})
-        assert form.one("div", role="alert")
+    @pytest.mark.parametrize("field", ["cpu", "image", "gpu", "quota", "colour"])
+    def test_an_error_without_a_field_stands_on_top_and_has_the_focus(self, field: str) -> None:
+        form = page(
+            offering(f'[{IMAGE[1:-1]}, {{id: b, image: "b:1", hidden: true}}]'), errors={field: "No such thing."}
+        )
+        alert = form.one("div", role="alert")
         assert form.html.count("No such thing.") == 1
+        assert [element for element in form.elements if "autofocus" in element.attributes] == [alert]
+
+    @pytest.mark.parametrize(
+        ("faults", "name", "value"),
+        [
+            (["memory", "gone"], "memory", "2"),
+            (["memory", "cpu"], "cpu", "1"),
+            (["cpu", "size"], "size", "standard"),
+            (["size", "image"], "image", "unified"),
+        ],
+    )
+    def test_the_first_field_at_fault_has_the_focus(
+        self, allowance: Allowance, faults: list[str], name: str, value: str
+    ) -> None:
+        form = page(allowance, errors=dict.fromkeys(faults, "No."))
+        (focused,) = [element for element in form.elements if "autofocus" in element.attributes]
+        assert (focused["name"], focused["value"]) == (name, value)
 
     def test_without_an_error_nothing_is_an_alert(self, allowance: Allowance) -> None:
         form = page(allowance)
@@ -221,21 +370,79 @@ class TestWhatIsSaid:
 
     def test_notices_and_the_admins_own(self, allowance: Allowance) -> None:
         form = page(allowance, notices=("It ended.",), admin_notices=("catalog.yaml:3: oops",))
-        assert [element.text for element in form.all("p", role="status")] == ["It ended."]
+        assert [element.text for element in form.all("p", role="status") if element.text] == ["It ended."]
         assert [element.text for element in form.all("li")] == ["catalog.yaml:3: oops"]
 
     @pytest.mark.parametrize(
         ("typed", "shown_as"),
         [
-            ("3 GiB", "3"), ("512 MiB", "0.5"), ("1.5", "1.5"), ("lots", "lots"), ("500 MB", "500 MB"),
-            ("9" * 100, "9" * 64),
+            ("3 GiB", "3"), ("2.3 GiB", "2.3"), ("512 MiB", "0.5"), ("1.5", "1.5"), ("lots", "lots"),
+            ("500 MB", "500 MB"), ("GiB", "GiB"), ("9" * 100, "9" * 64),
         ],
     )  # fmt: skip
     def test_memory_is_shown_in_the_fields_unit(self, allowance: Allowance, typed: str, shown_as: str) -> None:
         assert page(allowance, {"memory": typed}).one("input", name="memory")["value"] == shown_as
 
 
+class TestWhatIsLeft:
+    QUOTA = "quota: {servers: 2, cpu: 4, memory: 8 GiB, gpu: 0}"
+
+    @pytest.fixture
+    def limited(self) -> Allowance:
+        return offering(IMAGE, f"custom: {{{CPU}, {MEMORY}}}\n{self.QUOTA}")
+
+    def test_without_a_limit_nothing_is_said_of_it(self, allowance: Allowance) -> None:
+        assert "Left for" not in page(allowance, left=left_of(allowance)).html
+
+    def test_of_what_is_unused_all_is_left(self, limited: Allowance) -> None:
+        html = page(limited, left=left_of(limited)).html
+        assert "Left for you: 2 servers, 4 CPU and 8 GiB memory." in html
+
+    def test_of_the_rest_how_much_and_what_runs(self, limited: Allowance) -> None:
+        html = page(limited, left=left_of(limited, {"box": Resources(1500, 512 * MiB)})).html
+        assert "Left for you: 1 of 2 servers, 2.5 of 4 CPU and 7.5 GiB of 8 GiB memory. Running: box." in html
+
+    def test_a_size_and_an_amount_beyond_it_say_so(self, limited: Allowance) -> None:
+        form = page(limited, left=left_of(limited, {"box": Resources(3500, 512 * MiB)}))
+        assert form.html.count("More than is left for you now") == 1
+        assert form.described(form.one("input", name="cpu")) == "1 to 2, in steps of 1; 0.5 left for you now"
+        assert form.described(form.one("input", name="memory")) == "1 to 2, in steps of 1"
+
+    def test_that_no_server_is_left_is_said_once_on_top(self, limited: Allowance) -> None:
+        left = left_of(limited, dict.fromkeys(("one", "two"), Resources(500, 512 * MiB)))
+        form = page(limited, left=left)
+        warning = "You run as many servers as you may. Stop one on your home page to start another."
+        assert [element.text for element in form.all("p", role="status") if element.text] == [warning]
+        assert "More than is left" not in form.html
+        assert warning not in page(limited, errors={"quota": "Too many."}, left=left).html
+
+    def test_the_total_of_a_group_where_it_leaves_less_than_the_users_own_limit(self) -> None:
+        catalog = parse_catalog(f"""\
+version: 1
+images: {IMAGE}
+sizes: [{{id: s, cpu: 1, memory: 1 GiB, default: true}}]
+quota: {{servers: 2, cpu: 2}}
+groups: {{lab: {{total: {{servers: 4, cpu: 8, memory: 8 GiB}}}}}}
+""")
+        allowance = allowance_for(catalog, Person("ada", frozenset({"lab"})))
+        members = {"lab": ["ada", "ben"]}
+        running = {f"ben/{number}": Resources(1000, GiB) for number in range(4)}
+        html = page(allowance, left=left_of(allowance, running, members)).html
+        assert "Left for you: 2 servers and 2 CPU." in html
+        assert "Left for all members of lab together: 0 of 4 servers and 4 GiB of 8 GiB memory.</p>" in html
+        assert "Members of lab run as many servers as they may. Wait until somebody stops one." in html
+        running.pop("ben/0")
+        running.pop("ben/1")
+        html = page(allowance, left=left_of(allowance, running, members)).html
+        assert "Left for all members of lab together: 6 GiB of 8 GiB memory.</p>" in html
+
+
 class TestHostileText:
+    def test_a_title_does_not_turn_a_sentence_round(self) -> None:
+        old = '{id: b, image: "b:1", deprecated: Gone soon., replaced_by: a}'
+        html = page(offering(f'[{{id: a, title: "مختبر", image: "a:1", default: true}}, {old}]')).html
+        assert "Use \u2068مختبر\u2069 instead." in html
+
     def test_titles_are_only_text(self) -> None:
         titles = f"{{id: a, title: '{EVIL}', description: '{EVIL}', image: \"a:1\""
         form = page(offering(f'[{titles}, default: true}}, {{id: b, title: "研究室 مختبر", image: "b:1"}}]'))
@@ -251,7 +458,7 @@ class TestHostileText:
 
     def test_style_and_script_cannot_end_early(self, allowance: Allowance) -> None:
         html = page(allowance).html
-        assert (html.count("</script"), html.count("</style")) == (1, 1)
+        assert (html.count("</script"), html.count("</style")) == (1, 2)
 
 
 class TestOptionsFromForm:

@@ -1,8 +1,11 @@
 // Comfort on top of a form that works without it.
 (() => {
   const form = document.querySelector(".stateroom").closest("form");
+  const part = (name) => form.querySelector(`.stateroom-${name}`);
   const custom = document.getElementById("stateroom-custom");
-  const chosen = (field) => form.querySelector(`[name=${field}]:checked`)?.value;
+  const chosen = (field) => form.querySelector(`[name=${field}]:checked`);
+  // Isolated, so that a title from right to left does not turn the sentence round.
+  const title = (radio) => `“\u2068${document.getElementById(`${radio.id}-title`).textContent}\u2069”`;
 
   // Keeps each slider and its number in step. Whoever touches one of them wants custom amounts.
   for (const amount of form.querySelectorAll(".stateroom-amount")) {
@@ -10,34 +13,41 @@
     const slider = amount.querySelector("[type=range]");
     const follow = () => {
       const number = Number(field.value.replace(",", ".") || NaN);
-      if (!Number.isNaN(number)) slider.value = number;
+      if (slider) slider.value = Number.isNaN(number) ? slider.min : number;
     };
     field.addEventListener("input", () => {
       follow();
       custom.checked = true;
     });
-    slider.addEventListener("input", () => {
+    slider?.addEventListener("input", () => {
       field.value = slider.value;
       custom.checked = true;
     });
     follow();
-    slider.hidden = false;
+    slider?.removeAttribute("hidden");
   }
 
-  // A size that goes with some images only cannot be picked with another.
-  const tie = () => {
-    const image = chosen("image");
+  // A size that goes with some images only cannot be picked with another. The image's return brings it back.
+  let parted = null;
+  const tie = (event) => {
+    if (event?.target.name !== "image") parted = null;
+    const image = chosen("image")?.value;
     for (const size of image ? form.querySelectorAll("[data-images]") : []) {
       size.disabled = !size.dataset.images.split(" ").includes(image);
-      if (size.disabled && size.checked) form.querySelector("[name=size][data-default]").checked = true;
+      if (size.disabled && size.checked) parted = size;
     }
+    if (parted?.disabled) form.querySelector("[name=size][data-default]").checked = true;
+    else if (parted) parted.checked = true;
+    part("parted").textContent = parted?.disabled
+      ? `${title(parted)} does not go with this image; ${title(chosen("size"))} is chosen instead.`
+      : "";
   };
 
   // A link that fills in this form for whoever opens it. It starts nothing.
-  const link = form.querySelector(".stateroom-link");
+  const link = part("link");
   const fill = () => {
     const address = new URL(location.pathname.replace(/\/spawn(\/.*)?$/, "/spawn"), location.href);
-    const fields = ["image", "size"].map((field) => [field, chosen(field)]);
+    const fields = ["image", "size"].map((field) => [field, chosen(field)?.value]);
     if (custom?.checked) {
       fields.push(...["cpu", "memory", "gpu"].map((field) => [field, form.elements[field]?.value]));
     }
@@ -47,24 +57,29 @@
     }
     link.href = address;
   };
-  const copied = form.querySelector(".stateroom-copied");
+  // Browsers lend the clipboard to safe addresses only; elsewhere the link leads there.
+  if (!navigator.clipboard) link.textContent = "Link to this choice";
   link.addEventListener("click", (event) => {
-    if (!navigator.clipboard) return; // the link leads there
+    if (!navigator.clipboard) return;
     event.preventDefault();
     navigator.clipboard.writeText(link.href).then(
-      () => (copied.textContent = "Copied"),
+      () => (part("copied").textContent = "Copied"),
       () => location.assign(link.href),
     );
   });
 
-  const follow = () => {
-    tie();
+  const follow = (event) => {
+    tie(event);
     fill();
-    copied.textContent = "";
+    part("copied").textContent = "";
   };
   form.addEventListener("input", follow);
   follow();
-  link.hidden = false;
+  // The hub's button, which comes after this script, comes before the link.
+  addEventListener("DOMContentLoaded", () => {
+    form.append(part("share"));
+    part("share").hidden = false;
+  });
 
   // The hub hides its button at a submit; a page from the browser's history would lack it.
   addEventListener("pageshow", (event) => event.persisted && location.reload());
