@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, ViewportSize, expect, sync_playwright
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
 
-from harness.hub import Hub, running_hub
+from harness.hub import Hub, Person, running_hub
 from harness.skips import skip_without_image
 
 # A start may take as long where the machine is busy; nothing here waits without a reason.
@@ -24,12 +25,25 @@ _QUIET = (
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
 
+Look = Callable[..., None]
+Enter = Callable[..., Page]
+
 
 @pytest.fixture(scope="session")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
     skip_without_image()
     with running_hub(tmp_path_factory.mktemp("hub")) as hub:
         yield hub
+
+
+@pytest.fixture
+def person(hub: Hub) -> Iterator[Person]:
+    """Somebody who never started a server; what runs at the end is removed."""
+    person = hub.person()
+    yield person
+    for container in hub.servers.of(person.name):
+        container.remove(force=True, v=True)
+    person.close()
 
 
 @pytest.fixture(scope="session")
@@ -48,19 +62,82 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         terminalreporter.write_line(f"Screenshots are in {config.stash[_FOLDER]}")
 
 
-@pytest.fixture
-def page(screenshots: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A new browser's page; how it looked at the end of the test is kept."""
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One browser for all; each test has a profile of its own in it."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed; ./test browser installs it")
     # Chromium's own sandbox does not work as root.
     arguments = [*_QUIET, "--no-sandbox"] if os.geteuid() == 0 else [*_QUIET]
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        page = browser.new_page(viewport=WINDOW)
-        page.set_default_timeout(PATIENCE)
-        expect.set_options(timeout=PATIENCE)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, screenshots: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A new profile's page; how it looked at the end of the test is kept."""
+    with browser.new_context(viewport=WINDOW) as context:
+        context.set_default_timeout(PATIENCE)
+        page = context.new_page()
         yield page
         page.screenshot(path=screenshots / f"end-of-{request.node.name}.png")
-        browser.close()
+
+
+@pytest.fixture
+def enter(browser: Browser) -> Iterator[Enter]:
+    """Opens the start form of a person in a profile of its own, logged in: `enter(person, "/ada/box?size=small")`.
+
+    Further settings are the profile's.
+    """
+    contexts: list[BrowserContext] = []
+
+    def enter(person: Person, address: str = "", **settings: object) -> Page:
+        # Without motion, so that no picture shows a colour on its way.
+        context = browser.new_context(**({"viewport": WINDOW, "reduced_motion": "reduce"} | settings))  # type: ignore[arg-type]
+        contexts.append(context)
+        context.set_default_timeout(PATIENCE)
+        context.add_cookies(
+            [
+                {"name": cookie.name, "value": cookie.value or "", "domain": "127.0.0.1", "path": cookie.path}
+                for cookie in person.web.cookies
+            ]
+        )
+        page = context.new_page()
+        page.goto(f"{person.hub.url}/hub/spawn{address}")
+        return page
+
+    yield enter
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def look(screenshots: Path) -> Look:
+    """Keeps pictures of a page in light and dark, and fails where axe-core finds that it keeps people out."""
+
+    def look(page: Page, name: str) -> None:
+        found = []
+        window = page.viewport_size
+        assert window is not None
+        # As high as the page, or the button that stays at the window's lower edge would hide what is behind it.
+        height = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({"width": window["width"], "height": height})
+        for theme in ("light", "dark"):
+            page.evaluate("theme => document.documentElement.setAttribute('data-bs-theme', theme)", theme)
+            page.screenshot(
+                path=screenshots / f"{name}-{theme}.png",
+            )
+            report = Axe().run(page)
+            found += [
+                f"{theme}: {fault['impact']} {fault['id']}: {node['target']} {node['failureSummary']}"
+                for fault in report.response["violations"]
+                for node in fault["nodes"]
+            ]
+        page.set_viewport_size(window)
+        assert found == []
+
+    return look
