@@ -26,7 +26,7 @@ STRANGERS = ("carl", "Zoë")  # who have no entry of their own
 
 _SENSIBLE: tuple[tuple[str, ...], ...] = (
     ("image", "cpu", "memory", "gpu"), ("cpu", "memory"), ("cpu",), ("memory",), ("gpu",), ("cpu", "memory", "gpu"),
-    ("image", "size"), ("size",), ("image",), (),
+    ("image", "size"), ("image", "size"), ("image", "size"), ("size",), ("image",), (),
 )  # fmt: skip
 _Dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 _ENDS = ("min", "max", "step")
@@ -167,7 +167,7 @@ def _places(data: Any) -> Sequence[tuple[Any, Any]]:
 @st.composite
 def _images(draw: st.DrawFn, groups: list[str]) -> list[Data]:
     images: list[Data] = []
-    for name in draw(st.lists(st.sampled_from(_IDS), unique=True, min_size=1, max_size=5)):
+    for name in draw(_ids(5)):
         image = {"id": name, "image": draw(st.sampled_from(["x", "stateroom/unified:1", "example.org/a/b@sha256:0"]))}
         image |= draw(_words())
         if draw(st.booleans()):
@@ -184,7 +184,7 @@ def _images(draw: st.DrawFn, groups: list[str]) -> list[Data]:
 @st.composite
 def _sizes(draw: st.DrawFn, groups: list[str], images: list[str], custom: dict[str, _Range] | None) -> list[Data]:
     sizes: list[Data] = []
-    for name in draw(st.lists(st.sampled_from(_IDS), unique=True, min_size=1, max_size=4)):
+    for name in draw(_ids(4)):
         size = {"id": name, "cpu": draw(_cpu(8000)), "memory": draw(_memory(16 * 1024))} | draw(_words())
         if draw(st.booleans()):
             size["gpu"] = draw(st.integers(0, 4))
@@ -197,6 +197,13 @@ def _sizes(draw: st.DrawFn, groups: list[str], images: list[str], custom: dict[s
     if custom and draw(st.booleans()):  # at a step, so that one amount alone makes a custom choice
         sizes[0] |= {kind: custom[kind].min + draw(st.integers(0, 2)) * custom[kind].step for kind in ("cpu", "memory")}
     return draw(st.permutations(sizes))
+
+
+def _ids(most: int) -> st.SearchStrategy[list[str]]:
+    """Few as often as many."""
+    return st.integers(1, most).flatmap(
+        lambda number: st.lists(st.sampled_from(_IDS), unique=True, min_size=number, max_size=number)
+    )
 
 
 def _words() -> st.SearchStrategy[Data]:

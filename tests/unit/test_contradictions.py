@@ -335,10 +335,22 @@ home: {mount: /srv}
             ("cpu: 8", "cpu: -8", ["quota.cpu"]),
             ("quota: {servers: 2, cpu: 8, memory: 32 GiB}", "quota: 3", ["quota"]),
             ("users:", "users: []\nhub:", ["users", "hub"]),
+            # A section may stand under a misspelled name.
+            ("groups: {research", "grups: {research", ["grups"]),
+            ("custom:", "costum:", ["costum"]),
+            ("quota: {servers", "qouta: {servers", ["qouta"]),
         ],
     )
     def test_a_broken_part_leads_to_no_further_faults(self, found: str, replacement: str, at_fault: list[str]) -> None:
         assert self.paths(found, replacement) == at_fault
+
+    def test_a_key_too_many_hides_nothing_that_is_there(self) -> None:
+        text = self.FULL.replace("groups: [research]", "groups: [reserch]")
+        text = text.replace("quota: {servers: 2, cpu: 8, memory: 32 GiB}", "surprise: 1\nquota: {cpu: 0.5}")
+        with pytest.raises(CatalogError) as refused:
+            parse_catalog(text)
+        wheres = [fault.where for fault in refused.value.faults]
+        assert wheres == ["images[1].groups[0]", "sizes[1].groups[0]", "surprise", "quota.cpu"]
 
     @pytest.mark.parametrize("section", ["images", "sizes"])
     @pytest.mark.parametrize(

@@ -78,13 +78,15 @@ class TestFaults:
             ("\tversion: 1\n", "is not YAML"),
             ("a: *nowhere\n", "is not YAML"),
             ("a: !!python/object/apply:os.system [ls]\n", "catalog.yaml:1"),
-            ("version: \x00\n", "is not a catalog"),
+            ("version: \x00\n", "catalog.yaml: is not a catalog: it holds the character #x0000"),
+            ("version: \ud800\n", "catalog.yaml: is not a catalog: it holds half a character"),
             ("just text\n", "catalog.yaml:1:1"),
             ("- a\n- b\n", "catalog.yaml:1:1"),
             ("a: *nowhere" + "x" * 500_000 + "\n", "found undefined alias"),
             ("a: &x 1\nb: &x 2\n", "catalog.yaml:2:4: is not YAML: the name of an anchor is taken already"),
             ("version: 1\n---\nversion: 1\n", "catalog.yaml:2:1: is not YAML: a second document begins here"),
-            ("{a: " * 60 + "1" + "}" * 60, "nested too deeply"),
+            ("{a: " * 51 + "1" + "}" * 51, "catalog.yaml: is not a catalog: it is nested too deeply"),
+            ("{a: " * 50 + "1" + "}" * 50, "catalog.yaml:1:2: a: there is no such key"),
             ("? [1, 2]\n: x\n", "there is no such key"),
         ],
         ids=shown,
@@ -565,6 +567,15 @@ class TestReload:
         settled(catalog_file)
         assert catalog_file.problems == ()
         assert caplog.messages == [f"The catalog was read again from {file}: it says the same as before."]
+
+    def test_a_look_tells_whether_the_catalog_changed(self, file: Path) -> None:
+        catalog_file = CatalogFile(file)
+        looks = []
+        for text in (LARGER, "version: 2\n", LARGER, CATALOG):
+            write_in_place(file, text)
+            catalog_file.look()
+            looks.append(catalog_file.look())
+        assert looks == [True, False, False, True]
 
     def test_a_watched_file_is_looked_at_by_itself(self, file: Path, told: threading.Event) -> None:
         watched = watched_catalog_file(file)
