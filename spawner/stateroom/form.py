@@ -177,7 +177,19 @@ def _chosen_size(allowance: Allowance, state: FormState) -> str:
     asked = _asked_size(allowance, state)
     if asked == CUSTOM and allowance.custom:
         return CUSTOM
-    return _chosen(asked, allowance.sizes, allowance.default_size).id
+    return _chosen(asked, _shown_sizes(allowance, state), allowance.default_size).id
+
+
+def _shown_images(allowance: Allowance, state: FormState) -> list[Image]:
+    """A hidden one is shown to whoever chose it."""
+    chosen = _chosen_image(allowance, state)
+    return [image for image in allowance.images if not image.hidden or image is chosen]
+
+
+def _shown_sizes(allowance: Allowance, state: FormState) -> list[Size]:
+    """Not those that go with none of the images shown."""
+    shown = {image.id for image in _shown_images(allowance, state)}
+    return [size for size in allowance.sizes if not size.images or shown.intersection(size.images)]
 
 
 def _chosen(asked: str, entries: Sequence[_Entry], default: _Entry) -> _Entry:
@@ -189,7 +201,7 @@ def _chosen(asked: str, entries: Sequence[_Entry], default: _Entry) -> _Entry:
 
 def _not_offered(allowance: Allowance, state: FormState) -> list[str]:
     """A sentence for what a link asks for in vain; a refused field has its own."""
-    sizes = [entry.id for entry in allowance.sizes] + ([CUSTOM] if allowance.custom else [])
+    sizes = [entry.id for entry in _shown_sizes(allowance, state)] + ([CUSTOM] if allowance.custom else [])
     image, size = _asked_image(allowance, state), _asked_size(allowance, state)
     instead = _chosen_image(allowance, state)
     gone = "was replaced" if image in allowance.successors else "is not offered to you"
@@ -206,6 +218,7 @@ def _not_offered(allowance: Allowance, state: FormState) -> list[str]:
 
 def _image_cards(allowance: Allowance, state: FormState) -> list[_Card]:
     chosen = _chosen_image(allowance, state)
+    shown = _shown_images(allowance, state)
     return [
         _Card(
             image.id,
@@ -214,27 +227,24 @@ def _image_cards(allowance: Allowance, state: FormState) -> list[_Card]:
             chosen=image is chosen,
             default=image.default,
             badge="Deprecated" if image.deprecated else "",
-            notes=_farewell(image, allowance) if image.deprecated else (),
+            notes=_farewell(image, shown) if image.deprecated else (),
         )
-        for image in allowance.images
-        if not image.hidden or image is chosen
+        for image in shown
     ]
 
 
-def _farewell(image: Image, allowance: Allowance) -> tuple[str, ...]:
-    successor = next((other for other in allowance.images if other.id == image.replaced_by), None)
+def _farewell(image: Image, shown: Sequence[Image]) -> tuple[str, ...]:
+    successor = next((other for other in shown if other.id == image.replaced_by), None)
     return (image.deprecated, f"Use {_isolated(successor.label)} instead.") if successor else (image.deprecated,)
 
 
 def _size_cards(allowance: Allowance, state: FormState) -> list[_Card]:
     chosen = _chosen_size(allowance, state)
-    titles = {image.id: image.label for image in allowance.images}
+    titles = {image.id: _isolated(image.label) for image in _shown_images(allowance, state)}
     cards = []
-    for size in allowance.sizes:
+    for size in _shown_sizes(allowance, state):
         images = [image for image in size.images if image in titles]
-        if size.images and not images:
-            continue  # none of its images is offered
-        notes = [f"Only with {listed([_isolated(titles[image]) for image in images])}"] if images else []
+        notes = [f"Only with {listed([titles[image] for image in images])}"] if images else []
         notes += ["More than is left for you now"] if _exceeds(size.resources, state.left) else []
         cards.append(
             _Card(
@@ -260,17 +270,11 @@ def _folded(cards: Sequence[_Card]) -> _Cards:
     """The first cards are in sight; the chosen one and the default always are."""
     if len(cards) <= _MOST_IN_SIGHT:
         return _Cards([*cards], [])
-    room = _IN_SIGHT - sum(card.chosen or card.default for card in cards)
-    sorted_out = _Cards([], [])
-    for card in cards:
-        if card.chosen or card.default:
-            sorted_out.in_sight.append(card)
-        elif room > 0:
-            sorted_out.in_sight.append(card)
-            room -= 1
-        else:
-            sorted_out.folded.append(card)
-    return sorted_out
+    others = [card.value for card in cards if not card.chosen and not card.default]
+    folded = set(others[_IN_SIGHT - (len(cards) - len(others)) :])
+    return _Cards(
+        [card for card in cards if card.value not in folded], [card for card in cards if card.value in folded]
+    )
 
 
 def _isolated(text: str) -> str:
@@ -301,7 +305,7 @@ def _left_lines(left: Sequence[Left]) -> list[str]:
         # A limit of none is no news to anybody.
         limits = [limit for limit in left if limit.of == whose and limit.limit]
         if whose:
-            limits = [limit for limit in limits if limit.free < own.get(limit.kind, limit.limit + 1)]
+            limits = [limit for limit in limits if limit.kind not in own or limit.free < own[limit.kind]]
         words = joined([_left_words(limit) for limit in limits])
         running = {_isolated(server_title(ref)) for limit in limits for ref, _ in limit.holders}
         use = f" Running: {listed(sorted(running))}." if running else ""

@@ -15,9 +15,11 @@ from playwright.sync_api import Page, ViewportSize, expect
 
 from harness.hub import Hub, wait_for
 
+from .conftest import Look
+
 README_PICTURE = Path(__file__).parents[2] / "spawner" / "form.png"
 LARGEST_PICTURE = 150_000
-PICTURE: ViewportSize = {"width": 1200, "height": 660}
+PICTURE: ViewportSize = {"width": 1200, "height": 735}
 
 # Works with version 1 and 2 of the kernel's control groups.
 WHERE_AND_HOW_MUCH = """\
@@ -32,7 +34,7 @@ print("found:", os.getcwd(), int(memory), int(cpu[0]) / int(cpu[1]))
 """
 
 
-def test_a_person_picks_a_size_and_works_at_notebooks(hub: Hub, page: Page, screenshots: Path) -> None:
+def test_a_person_picks_a_size_and_works_at_notebooks(hub: Hub, page: Page, look: Look, screenshots: Path) -> None:
     person = hub.person(name="ada")
     log_in(page, hub, person.name, person.password)
 
@@ -49,7 +51,7 @@ def test_a_person_picks_a_size_and_works_at_notebooks(hub: Hub, page: Page, scre
         page.get_by_role("button", name="Start").click()
         expect(page.get_by_role("progressbar")).to_be_visible()
         expect(page.locator("#progress-message")).to_contain_text(re.compile("server", re.IGNORECASE))
-        page.screenshot(path=screenshots / "progress.png")
+        look(page, "progress")
 
     expect(page.locator(".jp-Launcher")).to_be_visible()
     page.screenshot(path=screenshots / "lab.png")

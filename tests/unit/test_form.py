@@ -120,8 +120,8 @@ def images(number: int) -> Allowance:
     return offering(f"[{', '.join(entries)}]")
 
 
-def offering(images: str, custom: str = "") -> Allowance:
-    sizes = "[{id: standard, title: Standard, cpu: 1, memory: 2 GiB, default: true}]"
+def offering(images: str, custom: str = "", *, more_sizes: str = "") -> Allowance:
+    sizes = f"[{{id: standard, title: Standard, cpu: 1, memory: 2 GiB, default: true}}, {more_sizes}]"
     return allowance_for(parse_catalog(f"version: 1\nimages: {images}\nsizes: {sizes}\n{custom}"), ADA)
 
 
@@ -298,6 +298,19 @@ class TestWhatIsOffered:
         offered = offering(f'[{IMAGE[1:-1]}, {{id: b, image: "b:1", hidden: true}}]')
         assert page(offered).all("input", name="image") == []
         assert page(offered, {"image": "b"}).checked("image") == ["b"]
+
+    @pytest.mark.parametrize("chosen", ["a", "b"])
+    def test_a_size_is_shown_only_with_an_image_that_is_shown(self, chosen: str) -> None:
+        more = '{id: b, title: Secret, image: "b:1", hidden: true}, {id: c, image: "c:1", users: [ben]}'
+        tied = "{id: tied, cpu: 2, memory: 2 GiB, images: [b, c]}, {id: other, cpu: 2, memory: 2 GiB, images: [c]}"
+        offered = offering(f"[{IMAGE[1:-1]}, {more}]", more_sizes=tied)
+        form = page(offered, {"image": chosen, "size": "tied"})
+        assert ("Only with Secret" in form.html) is (chosen == "b")
+        assert form.checked("size") == ["tied" if chosen == "b" else "standard"]
+        assert ("The size &#34;tied&#34; is not offered to you; Standard is chosen instead." in form.html) is (
+            chosen == "a"
+        )
+        assert form.all("input", value="other") == []
 
     def test_a_deprecated_image_is_marked_and_says_what_to_use_instead(self) -> None:
         old = '{id: b, title: Old, image: "b:1", deprecated: Ends in March., replaced_by: a}'
