@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import yaml
@@ -20,7 +21,7 @@ from stateroom.quantity import MiB, parse_cpu, parse_memory
 
 Data = dict[str, Any]
 
-GROUPS = ("research", "teaching", "Größe", "a b", "010", "yes")
+GROUPS = ("research", "Größe", "010", "a b")
 USERS = ("ada", "eve@example.org", "0x10")
 STRANGERS = ("carl", "Zoë")  # who have no entry of their own
 
@@ -44,7 +45,7 @@ ANYTHING = st.recursive(
 @st.composite
 def catalogs(draw: st.DrawFn) -> Data:
     """Plain data of a catalog that holds."""
-    groups = draw(st.lists(st.sampled_from(GROUPS), unique=True, max_size=3))
+    groups = tuple(draw(_some(GROUPS)))
     images = draw(_images(groups))
     custom = draw(_custom()) if draw(st.integers(0, 3)) else None
     sizes = draw(_sizes(groups, [image["id"] for image in images], custom))
@@ -55,10 +56,7 @@ def catalogs(draw: st.DrawFn) -> Data:
         "custom": _spelled_custom(custom) | draw(st.just({}) | _audience(groups)) if custom else None,
         "quota": _spelled_quota(quota),
         "groups": {name: draw(_group(custom, quota, needed)) for name in groups},
-        "users": {
-            name: draw(_user(custom, needed))
-            for name in draw(st.lists(st.sampled_from(USERS), unique=True, max_size=2))
-        },
+        "users": {name: draw(_user(custom, needed)) for name in draw(_some(USERS))},
         "hub": draw(st.none() | st.sampled_from(_IDS)),
         "environment": draw(_variables()),
         **draw(_other_sections()),
@@ -70,9 +68,7 @@ def catalogs(draw: st.DrawFn) -> Data:
 def people(*, strangers: bool = False) -> st.SearchStrategy[Person]:
     """Anyone; with `strangers` only those for whom the catalog has no entry."""
     names = STRANGERS if strangers else (*USERS, *STRANGERS)
-    return st.builds(
-        Person, st.sampled_from(names), st.frozensets(st.sampled_from([*GROUPS, "unknown to the catalog"]), max_size=4)
-    )
+    return st.builds(Person, st.sampled_from(names), _some((*GROUPS, "unknown to the catalog")).map(frozenset))
 
 
 @st.composite
@@ -165,7 +161,7 @@ def _places(data: Any) -> Sequence[tuple[Any, Any]]:
 
 
 @st.composite
-def _images(draw: st.DrawFn, groups: list[str]) -> list[Data]:
+def _images(draw: st.DrawFn, groups: tuple[str, ...]) -> list[Data]:
     images: list[Data] = []
     for name in draw(_ids(5)):
         image = {"id": name, "image": draw(st.sampled_from(["x", "stateroom/unified:1", "example.org/a/b@sha256:0"]))}
@@ -182,7 +178,7 @@ def _images(draw: st.DrawFn, groups: list[str]) -> list[Data]:
 
 
 @st.composite
-def _sizes(draw: st.DrawFn, groups: list[str], images: list[str], custom: dict[str, _Range] | None) -> list[Data]:
+def _sizes(draw: st.DrawFn, groups: tuple[str, ...], images: list[str], custom: dict[str, _Range] | None) -> list[Data]:
     sizes: list[Data] = []
     for name in draw(_ids(4)):
         size = {"id": name, "cpu": draw(_cpu(8000)), "memory": draw(_memory(16 * 1024))} | draw(_words())
@@ -191,7 +187,7 @@ def _sizes(draw: st.DrawFn, groups: list[str], images: list[str], custom: dict[s
         if sizes:
             size |= draw(_audience(groups))
             if draw(st.booleans()):
-                size["images"] = draw(st.lists(st.sampled_from(images), unique=True))
+                size["images"] = draw(_some(tuple(images)))
         sizes.append(size)
     sizes[0]["default"] = True
     if custom and draw(st.booleans()):  # at a step, so that one amount alone makes a custom choice
@@ -199,6 +195,15 @@ def _sizes(draw: st.DrawFn, groups: list[str], images: list[str], custom: dict[s
     return draw(st.permutations(sizes))
 
 
+@cache
+def _some(words: tuple[str, ...]) -> st.SearchStrategy[list[str]]:
+    """Each of them as likely as not."""
+    return st.integers(0, 2 ** len(words) - 1).map(
+        lambda bits: [word for place, word in enumerate(words) if bits >> place & 1]
+    )
+
+
+@cache
 def _ids(most: int) -> st.SearchStrategy[list[str]]:
     """Few as often as many."""
     return st.integers(1, most).flatmap(
@@ -206,16 +211,17 @@ def _ids(most: int) -> st.SearchStrategy[list[str]]:
     )
 
 
+@cache
 def _words() -> st.SearchStrategy[Data]:
     return st.fixed_dictionaries({}, optional={"title": _TEXTS, "description": _TEXTS})
 
 
-def _audience(groups: list[str]) -> st.SearchStrategy[Data]:
-    some = st.lists(st.sampled_from(groups), unique=True, max_size=2) if groups else st.just([])
-    users = st.lists(st.sampled_from([*USERS, *STRANGERS]), unique=True, max_size=2)
-    return st.fixed_dictionaries({}, optional={"groups": some, "users": users})
+@cache
+def _audience(groups: tuple[str, ...]) -> st.SearchStrategy[Data]:
+    return st.fixed_dictionaries({}, optional={"groups": _some(groups), "users": _some((*USERS, *STRANGERS))})
 
 
+@cache
 def _variables() -> st.SearchStrategy[Data]:
     values = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=10)
     return st.dictionaries(st.sampled_from(["LANG", "TEAM", "_x", "A1"]), values | st.integers() | st.booleans())
@@ -293,6 +299,7 @@ def _user(draw: st.DrawFn, custom: dict[str, _Range] | None, needed: dict[str, i
     return {key: part for key, part in data.items() if part or draw(st.booleans())}
 
 
+@cache
 def _identity() -> st.SearchStrategy[Data]:
     return st.fixed_dictionaries(
         {},
@@ -304,6 +311,7 @@ def _identity() -> st.SearchStrategy[Data]:
     )
 
 
+@cache
 def _other_sections() -> st.SearchStrategy[Data]:
     share = st.sampled_from([1, 1.0, 0.25, "0.0001", 0.123456, ".5"])
     times = st.sampled_from(["90 s", "1.5 min", "8h", "123456.789 s", "0.123456789 h", "999999998.999999999 s"])
