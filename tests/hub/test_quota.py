@@ -128,7 +128,7 @@ def test_the_members_of_a_group_share_its_total(hub: Hub, original: str) -> None
         answer = second.start(LEAST)
         assert answer.status_code == 400
         assert answer.json()["message"] == (
-            "You asked for 1 server. All members of class together may have 1 server at once, and 1 server run; "
+            "You asked for 1 server. All members of class together may have 1 server at once, and 1 server runs; "
             "wait until somebody stops a server."
         )
         assert first.name not in answer.text
