@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -17,6 +18,9 @@ from harness.skips import skip_without_image
 # A start may take as long where the machine is busy; nothing here waits without a reason.
 PATIENCE = 60_000  # milliseconds
 WINDOW: ViewportSize = {"width": 1200, "height": 900}
+
+# Without motion, so that no picture shows a colour on its way.
+_PROFILE: dict[str, Any] = {"viewport": WINDOW, "reduced_motion": "reduce"}
 
 _FOLDER = pytest.StashKey[Path]()
 
@@ -80,7 +84,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, screenshots: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
     """A new profile's page; how it looked at the end of the test is kept."""
-    with browser.new_context(viewport=WINDOW) as context:
+    with browser.new_context(**_PROFILE) as context:
         context.set_default_timeout(PATIENCE)
         page = context.new_page()
         yield page
@@ -88,16 +92,15 @@ def page(browser: Browser, screenshots: Path, request: pytest.FixtureRequest) ->
 
 
 @pytest.fixture
-def enter(browser: Browser) -> Iterator[Enter]:
+def enter(browser: Browser, screenshots: Path, request: pytest.FixtureRequest) -> Iterator[Enter]:
     """Opens the start form of a person in a profile of its own, logged in: `enter(person, "/ada/box?size=small")`.
 
-    Further settings are the profile's.
+    Further settings are the profile's. How it looked at the end of the test is kept.
     """
     contexts: list[BrowserContext] = []
 
     def enter(person: Person, address: str = "", **settings: object) -> Page:
-        # Without motion, so that no picture shows a colour on its way.
-        context = browser.new_context(**({"viewport": WINDOW, "reduced_motion": "reduce"} | settings))  # type: ignore[arg-type]
+        context = browser.new_context(**(_PROFILE | settings))
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
         context.add_cookies(
@@ -111,6 +114,8 @@ def enter(browser: Browser) -> Iterator[Enter]:
         return page
 
     yield enter
+    for page in (page for context in contexts for page in context.pages):
+        page.screenshot(path=screenshots / f"end-of-{request.node.name}.png")
     for context in contexts:
         context.close()
 
@@ -126,11 +131,9 @@ def look(screenshots: Path) -> Look:
         # As high as the page, or the button that stays at the window's lower edge would hide what is behind it.
         height = page.evaluate("document.documentElement.scrollHeight")
         page.set_viewport_size({"width": window["width"], "height": height})
-        for theme in ("light", "dark"):
+        for theme in ("dark", "light"):
             page.evaluate("theme => document.documentElement.setAttribute('data-bs-theme', theme)", theme)
-            page.screenshot(
-                path=screenshots / f"{name}-{theme}.png",
-            )
+            page.screenshot(path=screenshots / f"{name}-{theme}.png")
             report = Axe().run(page)
             found += [
                 f"{theme}: {fault['impact']} {fault['id']}: {node['target']} {node['failureSummary']}"

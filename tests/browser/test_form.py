@@ -166,10 +166,11 @@ def test_without_javascript_a_server_is_chosen_refused_repaired_and_started(
     page.screenshot(path=screenshots / "without-javascript.png", full_page=True)
     start(page)
     expect(error_of(page, "cpu")).to_have_text("You asked for 0.3 CPU. The nearest offered are 0.25 and 0.5.")
-    page.locator("[name=cpu]").fill("0.25")
+    card(page, "Small").check()
     start(page)
     page.wait_for_url(re.compile(f"/user/{person.name}/"))
-    assert hub.servers.limits(person.name).cpu == 0.25
+    limits = hub.servers.limits(person.name)
+    assert (limits.cpu, limits.memory) == (0.5, 512 * 1024**2)
 
 
 # What the form looks like

@@ -51,10 +51,7 @@
     if (custom?.checked) {
       fields.push(...["cpu", "memory", "gpu"].map((field) => [field, form.elements[field]?.value]));
     }
-    for (const [field, value] of fields) {
-      const isNumber = field === "memory" && /^[0-9.,]+$/.test(value);
-      if (value) address.searchParams.set(`opt-${field}`, isNumber ? `${value.replace(",", ".")} GiB` : value);
-    }
+    for (const [field, value] of fields) if (value) address.searchParams.set(`opt-${field}`, value);
     link.href = address;
   };
   // Browsers lend the clipboard to safe addresses only; elsewhere the link leads there.
