@@ -6,7 +6,7 @@ later start. Values are hostile until `choose` has returned.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, TypeVar
@@ -18,6 +18,7 @@ from stateroom.quantity import (
     Resources,
     format_cpu,
     format_memory_exactly,
+    gibibytes,
     parse_count,
     parse_cpu,
     parse_memory,
@@ -26,6 +27,7 @@ from stateroom.wording import listed, nearest, quoted
 
 AMOUNTS = ("cpu", "memory", "gpu")
 KEYS = ("image", "size", *AMOUNTS)
+_LONGEST_NUMBER = 8
 _MOST_UNKNOWN = 5  # keys that a refusal names; whoever sent more knows what is wrong
 _RESOURCES = {"size", *AMOUNTS}  # one without the others means something else
 PROFILE = "profile"  # written for the hub's admin page, ignored on input
@@ -102,12 +104,27 @@ def recall(options: Mapping[str, Any], allowance: Allowance) -> Recalled:
         try:
             return Recalled(choose(kept, allowance), " ".join(notices))
         except ChoiceRefused as refused:
+            notices += _given_up(kept, refused, allowance)
             gone = set(refused.fields)
             if gone & _RESOURCES:
                 gone |= _RESOURCES
-            default = allowance.default_size if gone & _RESOURCES else allowance.default_image
-            notices.append(f"What you chose last is no longer offered. {refused} {default.label} is used instead.")
             kept = {key: value for key, value in kept.items() if key not in gone}
+
+
+def _given_up(kept: Mapping[str, Any], refused: ChoiceRefused, allowance: Allowance) -> Iterator[str]:
+    """What gives way to the default, in words for whoever chose it."""
+    yield from (sentence for key, sentence in refused.fields.items() if key not in KEYS)
+    if "image" in refused.fields:
+        image = f"The image {quoted(kept['image'])} that you chose last is no longer offered"
+        yield f"{image}; {allowance.default_image.label} is used instead."
+    instead = f"{allowance.default_size.label} is used instead."
+    size, amounts = kept.get("size", CUSTOM), [refused.fields[key] for key in AMOUNTS if key in refused.fields]
+    if "size" in refused.fields and size != CUSTOM:
+        yield f"The size {quoted(size)} that you chose last is no longer offered; {instead}"
+    elif "size" in refused.fields:
+        yield f"Amounts of your own are no longer offered; {instead}"
+    elif amounts:
+        yield f"The amounts that you chose last are no longer offered. {' '.join(amounts)} {instead}"
 
 
 def _unknown_keys(options: Mapping[str, Any]) -> dict[str, str]:
@@ -189,12 +206,19 @@ _GPU = _Amount("gpu", parse_count, str, " GPU")
 _NO_GPU = GpuRange(min=0, max=0)
 
 
+def _in_gibibytes(memory: int) -> str:
+    """For whoever asked in GiB, as the form does; in another unit where the number would be long."""
+    number = gibibytes(memory)
+    return f"{number} GiB" if len(number) <= _LONGEST_NUMBER else format_memory_exactly(memory)
+
+
 def _in_range(asked: Any, amount: _Amount, offered: CpuRange | MemoryRange | GpuRange) -> int:
     try:
         value = amount.parse(asked)
     except ValueError as error:
         raise ChoiceRefused({amount.field: f"{error}."}) from error
-    most, least = amount.spelled(offered.max), amount.spelled(offered.min)
+    spelled = _in_gibibytes if amount is _MEMORY and "gib" in str(asked).lower() else amount.spelled
+    most, least = spelled(offered.max), spelled(offered.min)
     beyond = (value - offered.min) % offered.step
     if value > offered.max:
         limit = f"The most offered to you is {most}."
@@ -202,7 +226,7 @@ def _in_range(asked: Any, amount: _Amount, offered: CpuRange | MemoryRange | Gpu
         limit = f"The least offered to you is {least}."
     elif beyond:
         below, above = value - beyond, value - beyond + offered.step
-        limit = f"The nearest offered are {amount.spelled(below)} and {amount.spelled(above)}."
+        limit = f"The nearest offered are {spelled(below)} and {spelled(above)}."
     else:
         return value
     # A text as it was typed: 0.3 GiB is no whole number of any smaller unit.

@@ -82,13 +82,13 @@ def check_quota(
     members: Members,
 ) -> None:
     """Raise QuotaExceeded, with a sentence for each limit that `wanted` would break."""
-    sentences = [
-        _total_sentence(left, wanted) if left.of else _quota_sentence(left, wanted)
-        for left in left_for(ref, allowance, running, members)
-        if left.kind.of(wanted) > left.free
-    ]
-    if sentences:
-        raise QuotaExceeded(sentences)
+    broken = [left for left in left_for(ref, allowance, running, members) if left.kind.of(wanted) > left.free]
+    # Who may start no further server need not hear how much CPU it could have had.
+    told = [left for left in broken if left.kind.name == "servers"] or broken
+    if told:
+        raise QuotaExceeded(
+            [_total_sentence(left, wanted) if left.of else _quota_sentence(left, wanted) for left in told]
+        )
 
 
 def _limits(quota: Quota) -> list[tuple[Kind, int]]:

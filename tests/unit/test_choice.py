@@ -126,8 +126,9 @@ class TestCustom:
             ({"cpu": float("nan")}, '"nan" is not an amount of CPU; write for example 1.5.'),
             ({"cpu": 1e999}, '"inf" is not an amount of CPU; write for example 1.5.'),
             ({"cpu": [1]}, "a list is not an amount of CPU; write for example 1.5."),
-            ({"memory": "0.3 GiB"}, "You asked for 0.3 GiB of memory. The least offered to you is 512 MiB."),
-            ({"memory": " 0.3\n GiB "}, "You asked for 0.3 GiB of memory. The least offered to you is 512 MiB."),
+            ({"memory": "0.3 GiB"}, "You asked for 0.3 GiB of memory. The least offered to you is 0.5 GiB."),
+            ({"memory": " 0.3\n GiB "}, "You asked for 0.3 GiB of memory. The least offered to you is 0.5 GiB."),
+            ({"memory": "0.6 GiB"}, "You asked for 0.6 GiB of memory. The nearest offered are 0.5 GiB and 0.75 GiB."),
             ({"cpu": "12000m"}, "You asked for 12000m CPU. The most offered to you is 4."),
             ({"memory": "1 TiB"}, "You asked for 1 TiB of memory. The most offered to you is 16 GiB."),
             ({"memory": "1 MiB"}, "You asked for 1 MiB of memory. The least offered to you is 512 MiB."),
@@ -356,7 +357,7 @@ class TestRecalling:
     def test_custom_values_give_way_where_only_sizes_are_offered_now(self, sizes_only: Allowance) -> None:
         recalled = recall({"size": "custom", "cpu": "1.5", "memory": "3 GiB"}, sizes_only)
         assert recalled.choice == choose({}, sizes_only)
-        assert recalled.notice
+        assert recalled.notice == "Amounts of your own are no longer offered; Standard is used instead."
 
     def test_a_replaced_image_gives_way_to_its_successor_with_a_word(self) -> None:
         recalled = recall({"image": "ancient", "size": "custom", "cpu": "2", "memory": "1 GiB"}, WITH_GPUS)
@@ -369,8 +370,7 @@ class TestRecalling:
         assert recalled.choice == choose({}, replaced)
         assert recalled.notice == (
             'The image "cuda" was replaced; Unified notebook is used instead. '
-            "What you chose last is no longer offered. "
-            'The size "gpu" is only offered with images that are not offered to you. Standard is used instead.'
+            'The size "gpu" that you chose last is no longer offered; Standard is used instead.'
         )
 
     def test_hidden_and_deprecated_images_come_back_without_a_word(self) -> None:
@@ -382,7 +382,7 @@ class TestRecalling:
         recalled = recall({"size": "custom", "cpu": "2", "memory": "1 GiB", "gpu": "1"}, allowance)
         assert recalled.choice == choose({}, allowance)
         assert recalled.notice == (
-            "What you chose last is no longer offered. You asked for 1 GPU. The most offered to you is 0. "
+            "The amounts that you chose last are no longer offered. You asked for 1 GPU. The most offered to you is 0. "
             "Standard is used instead."
         )
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from harness.catalogs import ANYTHING, Data, catalogs, mutated, options, people, texts, written
-from stateroom.catalog import Catalog, Quota
+from stateroom.catalog import Catalog, Image, Quota, Size
 from stateroom.choice import Choice, choose, recall
 from stateroom.errors import CatalogError, ChoiceRefused, QuotaExceeded
 from stateroom.loading import parse_catalog
@@ -125,11 +125,21 @@ class TestWidening:
                 offered, ends = getattr(allowance.custom, kind, None), getattr(group.custom, kind)
                 assert offered is None or ends.min is None or offered.min <= ends.min
                 assert offered is None or ends.max is None or offered.max >= ends.max
-            offers = (*catalog.images, *catalog.sizes)
-            allowed = (*allowance.images, *allowance.sizes)
-            for offer in offers:
-                assert name not in offer.groups or offer in allowed or getattr(offer, "retired", False)
-            assert catalog.custom is None or name not in catalog.custom.groups or allowance.custom
+
+    @given(catalogs(), people())
+    def test_an_offer_is_made_to_everyone_or_to_those_whom_it_names(self, data: Data, person: Person) -> None:
+        catalog = parse_catalog(written(data))
+        allowance = allowance_for(catalog, person)
+        for offer in (*catalog.images, *catalog.sizes, *([catalog.custom] if catalog.custom else [])):
+            named = person.name in offer.users or any(name in person.groups for name in offer.groups)
+            wanted = named or not (offer.groups or offer.users)
+            match offer:
+                case Image():
+                    assert (offer in allowance.images) is (wanted and not offer.retired)
+                case Size():
+                    assert (offer in allowance.sizes) is wanted
+                case _:
+                    assert (allowance.custom is not None) is wanted
 
 
 class TestSchema:

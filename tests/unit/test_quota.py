@@ -74,6 +74,12 @@ class TestLeft:
         assert [left.used for left in left_for(FRESH, both, {FRESH: SMALL}, MEMBERS)] == [0, 0]
         assert refusal(both, {FRESH: SMALL}) is None
 
+    def test_where_no_server_is_left_nothing_else_is_told(self, allowance: Allowance) -> None:
+        full = limited(allowance, {"servers": 1, "cpu": 1, "memory": "1 GiB"})
+        assert refusal(full, {DEFAULT: Resources(1000, GiB)}) == (
+            "You may run 1 server at once, and these run: your default server. Stop one of them first."
+        )
+
     def test_a_limit_lowered_below_what_runs_leaves_nothing(self, allowance: Allowance) -> None:
         (left,) = left_for(FRESH, limited(allowance, {"cpu": 1}), {DEFAULT: SMALL, DEEP: SMALL}, MEMBERS)
         assert (left.used, left.free) == (2000, 0)
@@ -155,12 +161,17 @@ class TestOwnLimits:
         assert refusal(limited(allowance, {"gpu": 1}), {DEFAULT: Resources(1000, GiB, 3)}) is None
 
     def test_each_limit_that_would_be_broken_has_its_sentence(self, allowance: Allowance) -> None:
-        tight = limited(allowance, {"servers": 1, "cpu": 1, "memory": "1 GiB"})
+        tight = limited(allowance, {"servers": 2, "cpu": 1, "memory": "1 GiB"})
         assert refusal(tight, {DEFAULT: Resources(1000, GiB)}) == (
-            "You may run 1 server at once, and these run: your default server. Stop one of them first. "
             "You asked for 1 CPU. Of the 1 CPU that you may have at once, 1 CPU is used by your default server "
             "(1 CPU); stop one of them first. "
             "You asked for 2 GiB of memory, and may have 1 GiB of memory at once."
+        )
+
+    def test_where_no_server_is_left_nothing_else_is_told(self, allowance: Allowance) -> None:
+        full = limited(allowance, {"servers": 1, "cpu": 1, "memory": "1 GiB"})
+        assert refusal(full, {DEFAULT: Resources(1000, GiB)}) == (
+            "You may run 1 server at once, and these run: your default server. Stop one of them first."
         )
 
     def test_a_limit_lowered_below_what_runs_refuses_the_next(self, allowance: Allowance) -> None:
