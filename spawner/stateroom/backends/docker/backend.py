@@ -9,7 +9,7 @@ from typing import Any
 
 from stateroom.backends.base import Life, Report, RunningServer, ServerState
 from stateroom.backends.docker.engine import Engine
-from stateroom.backends.docker.events import DeathWatch
+from stateroom.backends.docker.events import ServerWatch
 from stateroom.backends.docker.payload import ImageFacts, container_payload, facts_from_image, files_archive
 from stateroom.backends.starts import Starts
 from stateroom.catalog import DockerHome
@@ -25,12 +25,11 @@ from stateroom.errors import (
 from stateroom.names import USER_ID, HomeRef, ServerRef, resources_from_labels, server_from_labels
 from stateroom.progress import Phase, Progress
 from stateroom.readiness import wait_until_answers
-from stateroom.spec import PORT, ServerSpec
+from stateroom.spec import ServerSpec
 
 _LAST_WORDS = 20  # lines of a dead server's log that are looked at
 _MOST_SHOWN = 400  # letters of them that are shown
 _GRACE = 10  # seconds between asking a server to end and killing it
-_RETRY_PAUSE = 1.0
 
 
 class DockerBackend:
@@ -41,7 +40,7 @@ class DockerBackend:
         self._network = network
         self._homes = homes
         self._engine = Engine()
-        self._deaths = DeathWatch(self._engine, hub)
+        self._watch = ServerWatch(self._engine, hub, network)
         self._starts = Starts()
         self._facts: dict[str, ImageFacts] = {}
         self._pulls: dict[str, asyncio.Task[None]] = {}
@@ -52,20 +51,11 @@ class DockerBackend:
 
     async def state(self, ref: ServerRef) -> ServerState:
         """See Backend.state."""
-        return self._state_of(await self._found(ref))
+        return await self._watch.state(ref.name)
 
     async def ended(self, ref: ServerRef) -> ServerState:
         """See Backend.ended."""
-        while True:
-            changed = asyncio.ensure_future(self._deaths.until_changed(ref.name))
-            try:
-                await asyncio.sleep(0)  # it listens before we look
-                state = await self._state_when_available(ref)
-                if state.life in (Life.ENDED, Life.ABSENT):
-                    return state
-                await changed
-            finally:
-                changed.cancel()
+        return await self._watch.ended(ref.name)
 
     async def stop(self, ref: ServerRef, deadline: Deadline) -> None:
         """See Backend.stop."""
@@ -76,17 +66,15 @@ class DockerBackend:
         if found["State"]["Running"]:
             async with deadline.enforced():
                 await self._engine.stop_container(ref.name, min(_GRACE, int(deadline.left())))
-        await self._engine.remove_container(ref.name)
+        await self._remove(ref)
 
     async def list(self) -> list[RunningServer]:
         """See Backend.list."""
         servers = []
-        for found in await self._engine.list_containers(self._hub):
-            labels = found["Labels"]
-            ref = server_from_labels(labels, self._hub)
+        for seen in await self._watch.all():
+            ref = server_from_labels(seen.labels, self._hub)
             if ref is not None:
-                resources = resources_from_labels(labels)
-                servers.append(RunningServer(ref, self._state_of_listed(found), found["Image"], resources))
+                servers.append(RunningServer(ref, seen.state, seen.image, resources_from_labels(seen.labels)))
         return servers
 
     async def logs(self, ref: ServerRef, lines: int) -> str:
@@ -102,7 +90,7 @@ class DockerBackend:
 
     async def close(self) -> None:
         """See Backend.close."""
-        self._deaths.close()
+        self._watch.close()
         self._engine.close()
 
     async def _start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
@@ -183,12 +171,12 @@ class DockerBackend:
                     f'A container named "{spec.ref.name}" is there, and it is not of this hub. '
                     "It was left as it is; an administrator must rename or remove it.",
                 ) from None
-            await self._engine.remove_container(spec.ref.name)
+            await self._remove(spec.ref)
             await self._engine.create_container(spec.ref.name, payload)
 
     async def _answer(self, spec: ServerSpec) -> str:
         """Wait until the server answers or ends, whichever is first."""
-        state = await self.state(spec.ref)
+        state = await self._watch.look(spec.ref.name)
         if not state.address:
             raise ServerEnded(_farewell(state))
         ended = asyncio.ensure_future(self.ended(spec.ref))
@@ -212,39 +200,17 @@ class DockerBackend:
         """Leave nothing of a failed start. An engine that is away keeps it until the next start removes it."""
         with contextlib.suppress(BackendError):
             if await self._found(ref):
-                await self._engine.remove_container(ref.name)
+                await self._remove(ref)
+
+    async def _remove(self, ref: ServerRef) -> None:
+        await self._engine.remove_container(ref.name)
+        with contextlib.suppress(BackendError):  # it is gone; the event stream tells so as well
+            await self._watch.look(ref.name)
 
     async def _found(self, ref: ServerRef) -> dict[str, Any] | None:
         """The server's container, None if there is none. One of somebody else's under its name does not count."""
         found = await self._engine.inspect_container(ref.name)
         return found if found and _is(ref, found) else None
-
-    async def _state_when_available(self, ref: ServerRef) -> ServerState:
-        while True:
-            try:
-                return await self.state(ref)
-            except BackendError:
-                await asyncio.sleep(_RETRY_PAUSE)
-
-    def _state_of(self, found: dict[str, Any] | None) -> ServerState:
-        if found is None:
-            return ServerState(Life.ABSENT)
-        state = found["State"]
-        if state["Running"]:
-            return ServerState(Life.RUNNING, self._address(found))
-        if state["Status"] == "created":
-            return ServerState(Life.STARTING)
-        reason = "It ran out of memory." if state.get("OOMKilled") else ""
-        return ServerState(Life.ENDED, exit_code=state["ExitCode"], reason=reason)
-
-    def _state_of_listed(self, found: dict[str, Any]) -> ServerState:
-        if found["State"] == "running":
-            return ServerState(Life.RUNNING, self._address(found))
-        return ServerState(Life.STARTING if found["State"] == "created" else Life.ENDED)
-
-    def _address(self, found: dict[str, Any]) -> str:
-        network = found["NetworkSettings"]["Networks"].get(self._network) or {}
-        return f"http://{network['IPAddress']}:{PORT}" if network.get("IPAddress") else ""
 
 
 def _is(ref: ServerRef, found: dict[str, Any]) -> bool:

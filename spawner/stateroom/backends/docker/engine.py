@@ -9,6 +9,7 @@ afterwards then finds what the call has made.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import tarfile
 import threading
@@ -30,7 +31,11 @@ from stateroom.names import HUB
 _CALLS_AT_ONCE = 8
 _PULLS_AT_ONCE = 2
 _CALL_TIMEOUT = 60  # seconds without a byte from the engine
+_PING_TIMEOUT = 5
 _LONGEST_PASSWD = 1024 * 1024
+
+# The events after which a container is not as it was.
+_TELLING = ("create", "start", "die", "destroy", "pause", "unpause", "rename")
 
 _Result = TypeVar("_Result")
 
@@ -72,10 +77,6 @@ class Engine:
         """The container's description, None if there is none."""
         return await self._call(lambda client: _or_none(lambda: client.inspect_container(name)))
 
-    async def list_containers(self, hub: str) -> list[dict[str, Any]]:
-        """A short description of every container of the hub, ended ones included."""
-        return await self._call(lambda client: client.containers(all=True, filters={"label": f"{HUB}={hub}"}))
-
     async def stop_container(self, name: str, seconds: int) -> None:
         """Ask the container to end, kill it after `seconds`. Idempotent."""
         await self._call(lambda client: _or_none(lambda: client.stop(name, timeout=seconds)))
@@ -100,17 +101,6 @@ class Engine:
     async def remove_volume(self, name: str) -> None:
         """Remove the volume and all in it. Idempotent."""
         await self._call(lambda client: _or_none(lambda: client.remove_volume(name)))
-
-    def follow_events(self, hub: str) -> Any:
-        """A blocking stream of the events of the hub's containers, with `close()`.
-
-        On a connection of its own, since it occupies it for as long as it runs.
-        """
-        with translated():
-            client = connect()
-            return client.events(
-                decode=True, filters={"type": "container", "label": f"{HUB}={hub}", "event": ["die", "destroy"]}
-            )
 
     def close(self) -> None:
         """Let go of the threads; calls under way end on their own."""
@@ -140,9 +130,55 @@ class Engine:
             return self._connection
 
 
-def connect() -> docker.APIClient:
+class Listener:
+    """What the event stream takes: a client of its own, for a thread that may block.
+
+    Every method raises BackendUnavailable or EngineRefused.
+    """
+
+    def __init__(self, hub: str) -> None:
+        self._filters = {"label": f"{HUB}={hub}"}
+        with translated():
+            self._client, self._pinger = connect(), connect(_PING_TIMEOUT)
+            # The stream has no time-out, so that an engine that hangs is met here.
+            self._pinger.ping()
+            self._stream = self._client.events(
+                decode=True, filters={**self._filters, "type": "container", "event": list(_TELLING)}
+            )
+
+    def containers(self) -> list[dict[str, Any]]:
+        """A short description of every container of the hub, ended ones included."""
+        with translated():
+            found: list[dict[str, Any]] = self._client.containers(all=True, filters=self._filters)
+            return found
+
+    def container(self, name: str) -> dict[str, Any] | None:
+        """The container's description, None if there is none."""
+        with translated():
+            return _or_none(lambda: self._client.inspect_container(name))
+
+    def changes(self) -> Iterator[str]:
+        """The names of containers, each time something happened to one, until the stream ends or is closed."""
+        with translated():
+            for event in self._stream:
+                yield event.get("Actor", {}).get("Attributes", {}).get("name", "")
+
+    def require_life(self) -> None:
+        """Return if the engine answers a ping within some seconds."""
+        with translated():
+            self._pinger.ping()
+
+    def close(self) -> None:
+        """End the stream, in whichever thread it is read. Idempotent."""
+        with contextlib.suppress(OSError, AttributeError):  # the SDK's own, on a stream that has ended
+            self._stream.close()
+        self._client.close()
+        self._pinger.close()
+
+
+def connect(timeout: int = _CALL_TIMEOUT) -> docker.APIClient:
     """A client of the engine that the environment names. Raises what the SDK raises."""
-    return docker.APIClient(**kwargs_from_env(), timeout=_CALL_TIMEOUT, num_pools=_CALLS_AT_ONCE + _PULLS_AT_ONCE)
+    return docker.APIClient(**kwargs_from_env(), timeout=timeout, num_pools=_CALLS_AT_ONCE + _PULLS_AT_ONCE)
 
 
 @contextmanager

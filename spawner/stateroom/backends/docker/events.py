@@ -1,42 +1,112 @@
-"""Deaths of servers, told by the engine's event stream at once.
+"""A picture of the hub's containers, kept current by the engine's event stream.
 
-One thread reads the stream. It reconnects for ever; what ended while it was
-away is found by a list after each connection.
+One thread reads the stream. At each connection it lists all containers; after
+that it looks at the one container that an event is about. So a poll costs no
+call, a death is known at once, and what happened while the engine was away is
+found by the list. It reconnects for ever. Another thread asks the engine every
+ten seconds for a sign of life, since a silent stream looks the same whether
+nothing happens or the engine hangs.
+
+The picture is changed on the loop alone. Looks come from several threads and
+may arrive late, so each has the time at which it was begun, and never replaces
+one that was begun later.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
+import time
 from collections import defaultdict
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable
 
-from stateroom.backends.docker.engine import Engine, translated
-from stateroom.errors import BackendError
+from stateroom.backends.base import Life, ServerState
+from stateroom.backends.docker.engine import Engine, Listener
+from stateroom.backends.docker.observation import Seen, seen_from_inspect, seen_from_list
+from stateroom.errors import BackendError, BackendUnavailable
+from stateroom.names import server_from_labels
 
 log = logging.getLogger(__name__)
 
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
+_SIGN_OF_LIFE_SECONDS = 10.0
+
+_ABSENT = ServerState(Life.ABSENT)
 
 
-class DeathWatch:
-    """Wakes those who wait for a container's end."""
+class ServerWatch:
+    """Knows the hub's containers, and wakes those who wait for the end of one."""
 
-    def __init__(self, engine: Engine, hub: str) -> None:
+    def __init__(self, engine: Engine, hub: str, network: str) -> None:
         self._engine = engine
         self._hub = hub
-        self._waiting: dict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        self._network = network
+        self._seen: dict[str, Seen] = {}
+        self._looked: defaultdict[str, float] = defaultdict(float)  # when the look began that told what is known
+        self._listed = self._alive = 0.0
+        self._attempted = asyncio.Event()  # the first connection was made, or failed
+        self._trouble: BackendError | None = None
+        self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
+        self._listener: Listener | None = None
         self._closed = threading.Event()
-        self._stream: Any = None
 
-    async def until_changed(self, name: str) -> None:
-        """Return when the container died or was removed, or may have been; the caller looks for itself."""
-        self._begin()
+    async def state(self, name: str) -> ServerState:
+        """What is known of a container. Raises BackendUnavailable as long as nothing is known of any."""
+        await self._picture()
+        return self._state(name)
+
+    async def all(self) -> list[Seen]:
+        """Every container of the hub. Raises as `state` does."""
+        await self._picture()
+        return list(self._seen.values())
+
+    async def look(self, name: str) -> ServerState:
+        """Ask the engine about one container now, for whoever has just changed it. Raises BackendError."""
+        began = time.monotonic()
+        found = await self._engine.inspect_container(name)
+        self._take(name, seen_from_inspect(found, self._network) if found else None, began)
+        return self._state(name)
+
+    async def ended(self, name: str) -> ServerState:
+        """Wait until a container no longer runs. Outlasts an engine that is away."""
+        await self._begun().wait()
+        while self._listed == 0 or self._state(name).life in (Life.RUNNING, Life.STARTING):
+            await self._until_changed(name)
+        return self._state(name)
+
+    @property
+    def age(self) -> float:
+        """Seconds since the engine last gave a sign of life; infinite before the first."""
+        return time.monotonic() - self._alive if self._alive else float("inf")
+
+    def close(self) -> None:
+        """End the threads. Waiters are left alone: their tasks end with the loop."""
+        self._closed.set()
+        if self._listener is not None:
+            self._listener.close()
+
+    async def _picture(self) -> None:
+        await self._begun().wait()
+        if not self._listed:
+            raise self._trouble or BackendUnavailable("The Docker engine does not answer.")
+
+    def _begun(self) -> asyncio.Event:
+        """Start the threads at the first question; whether there is an answer yet."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            for name, work in (("docker-events", self._follow), ("docker-life", self._ask_for_life)):
+                threading.Thread(target=work, name=name, daemon=True).start()
+        return self._attempted
+
+    def _state(self, name: str) -> ServerState:
+        seen = self._seen.get(name)
+        return seen.state if seen else _ABSENT
+
+    async def _until_changed(self, name: str) -> None:
         waiter = asyncio.get_running_loop().create_future()
         self._waiting[name].add(waiter)
         try:
@@ -46,44 +116,89 @@ class DeathWatch:
             if not self._waiting[name]:
                 del self._waiting[name]
 
-    def close(self) -> None:
-        """End the thread. Waiters are left alone: their tasks end with the loop."""
-        self._closed.set()
-        if self._stream is not None:
-            self._stream.close()
+    # On the loop
 
-    def _begin(self) -> None:
-        if self._thread is None:
-            self._loop = asyncio.get_running_loop()
-            self._thread = threading.Thread(target=self._follow, name="docker-events", daemon=True)
-            self._thread.start()
+    def _take(self, name: str, seen: Seen | None, began: float) -> None:
+        if began < self._looked[name]:
+            return
+        self._looked[name] = began
+        if seen is not None and self._is_ours(seen):
+            self._seen[name] = seen
+        else:
+            self._seen.pop(name, None)
+        for waiter in self._waiting.get(name, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _is_ours(self, seen: Seen) -> bool:
+        """Whether the labels are those of the server that has this name by rule."""
+        ref = server_from_labels(seen.labels, self._hub)
+        return ref is not None and ref.name == seen.name
+
+    def _take_all(self, listed: dict[str, Seen], began: float) -> None:
+        self._listed = self._alive = began
+        for name in {*self._seen, *self._waiting, *listed}:
+            self._take(name, listed.get(name), began)
+        for name in [name for name, looked in self._looked.items() if looked <= began and name not in listed]:
+            del self._looked[name]
+        self._attempted.set()
+
+    def _take_trouble(self, trouble: BackendError) -> None:
+        self._trouble = trouble
+        self._attempted.set()
+
+    def _take_life(self, at: float) -> None:
+        self._alive = at
+
+    # On the threads
 
     def _follow(self) -> None:
         pause = _FIRST_PAUSE
         while not self._closed.is_set():
             try:
-                self._stream = self._engine.follow_events(self._hub)
-                # Whatever happened before this connection was missed: all look again.
-                self._wake_all()
-                pause = _FIRST_PAUSE
-                with translated():
-                    for event in self._stream:
-                        self._wake([event.get("Actor", {}).get("Attributes", {}).get("name", "")])
+                with contextlib.closing(Listener(self._hub)) as self._listener:
+                    self._list(self._listener)
+                    pause = _FIRST_PAUSE
+                    for name in self._listener.changes():
+                        self._look_again(self._listener, name)
             except BackendError as error:
+                self._on_loop(self._take_trouble, error)
                 if not self._closed.is_set():
                     log.warning("The engine's event stream broke off, trying again: %s", error.detail or error)
             self._closed.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
-    def _wake_all(self) -> None:
-        self._wake(None)
+    def _list(self, listener: Listener) -> None:
+        began = time.monotonic()
+        listed = {}
+        for found in listener.containers():
+            seen = seen_from_list(found, self._network)
+            if seen is None and (whole := listener.container(found["Id"])):
+                seen = seen_from_inspect(whole, self._network)
+            if seen is not None:
+                listed[seen.name] = seen
+        self._on_loop(self._take_all, listed, began)
 
-    def _wake(self, names: Iterable[str] | None) -> None:
+    def _look_again(self, listener: Listener, name: str) -> None:
+        began = time.monotonic()
+        found = listener.container(name)
+        self._on_loop(self._take, name, seen_from_inspect(found, self._network) if found else None, began)
+
+    def _ask_for_life(self) -> None:
+        while not self._closed.wait(_SIGN_OF_LIFE_SECONDS):
+            listener = self._listener
+            if listener is None:
+                continue
+            try:
+                listener.require_life()
+            except BackendError as error:
+                log.warning("The engine gives no sign of life: %s", error.detail or error)
+                # Ends the reading of the stream, which then begins anew.
+                listener.close()
+            else:
+                self._on_loop(self._take_life, time.monotonic())
+
+    def _on_loop(self, work: Callable[..., None], *arguments: object) -> None:
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._resolve, names)
-
-    def _resolve(self, names: Iterable[str] | None) -> None:
-        for name in list(self._waiting) if names is None else names:
-            for waiter in self._waiting.get(name, ()):
-                if not waiter.done():
-                    waiter.set_result(None)
+            with contextlib.suppress(RuntimeError):  # it closes at this very moment
+                self._loop.call_soon_threadsafe(work, *arguments)
