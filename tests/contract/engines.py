@@ -73,6 +73,7 @@ class DockerSubject:
     backend: DockerBackend
     client: docker.APIClient
     network: str
+    homes: DockerHome
 
     def image(self, behaviour: Behaviour) -> str:
         return stub_image(self.client, behaviour)
@@ -93,8 +94,9 @@ async def docker_subject(homes: DockerHome | None = None) -> AsyncIterator[Docke
     with engine_client() as client, hub_of_its_own(client) as hub:
         network = network_name(hub)
         ensure_network(client, network, {HUB: hub})
-        backend = DockerBackend(hub, network, homes or DockerHome())
-        yield DockerSubject(hub, backend, client, network)
+        homes = homes or DockerHome()
+        backend = DockerBackend(hub, network, homes)
+        yield DockerSubject(hub, backend, client, network, homes)
         await backend.close()
 
 

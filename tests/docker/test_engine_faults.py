@@ -1,0 +1,131 @@
+"""An engine in trouble: nothing is forgotten, starts fail with a sentence, and all is well once it is."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import warnings
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from contract.engines import DockerSubject, docker_subject, make_spec
+from harness.engine_proxy import EngineProxy, Mood
+from stateroom.backends.base import Life
+from stateroom.deadline import Deadline
+from stateroom.errors import BackendError
+from stateroom.progress import Progress
+from stateroom.spec import ServerSpec
+
+# Where it cannot connect, the SDK leaves the socket to the garbage collector.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture
+def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineProxy]:
+    proxy = EngineProxy(tmp_path / "engine.sock")
+    monkeypatch.setenv("DOCKER_HOST", proxy.host)
+    yield proxy
+    proxy.close()
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        gc.collect()
+
+
+@pytest.fixture
+async def subject(proxy: EngineProxy) -> AsyncIterator[DockerSubject]:
+    """Its backend reaches the engine through the proxy, and so does the test's own client."""
+    async with docker_subject() as subject:
+        yield subject
+        proxy.mood = Mood.WELL
+
+
+def soon(seconds: float = 30) -> Deadline:
+    return Deadline.after(seconds, "waiting for the server to answer")
+
+
+def unheard(_: Progress) -> None:
+    pass
+
+
+async def running(subject: DockerSubject, user: str = "ada") -> ServerSpec:
+    spec = make_spec(subject, user)
+    await subject.backend.start(spec, soon(), unheard)
+    return spec
+
+
+async def test_a_poll_of_a_running_server_costs_no_call(subject: DockerSubject, proxy: EngineProxy) -> None:
+    specs = [await running(subject, user) for user in ("ada", "bob", "eve")]
+    await asyncio.sleep(0.5)  # the events of the starts have been looked at
+    before = len(proxy.requests)
+    for _ in range(100):
+        for spec in specs:
+            assert (await subject.backend.state(spec.ref)).life is Life.RUNNING
+    assert len(await subject.backend.list()) == 3
+    assert [request for request in proxy.requests[before:] if "/_ping" not in request] == []
+
+
+async def test_a_hub_that_restarts_finds_all_servers_with_one_list(subject: DockerSubject, proxy: EngineProxy) -> None:
+    specs = [await running(subject, user) for user in ("ada", "bob", "eve")]
+    before = len(proxy.requests)
+    again = type(subject.backend)(subject.hub, subject.network, subject.homes)
+    states = await asyncio.gather(*(again.state(spec.ref) for spec in specs))
+    assert all(state.life is Life.RUNNING and state.address for state in states)
+    asked = [request for request in proxy.requests[before:] if "/containers/" in request]
+    assert len(asked) == 1
+    assert asked[0].startswith("GET /containers/json?")
+    await again.close()
+
+
+@pytest.mark.parametrize("mood", [Mood.REFUSES, Mood.AWAY, Mood.HANGS])
+async def test_running_servers_stay_known_and_a_death_meanwhile_is_found_out(
+    subject: DockerSubject, proxy: EngineProxy, mood: Mood
+) -> None:
+    ada, bob = await running(subject, "ada"), await running(subject, "bob")
+    ended = asyncio.ensure_future(subject.backend.ended(bob.ref))
+    proxy.mood = mood
+    for _ in range(20):
+        assert (await subject.backend.state(ada.ref)).life is Life.RUNNING
+        await asyncio.sleep(0.1)
+    assert not ended.done()
+    proxy.mood = Mood.WELL
+    subject.kill(bob.ref)
+    assert (await asyncio.wait_for(ended, 30)).exit_code == 137
+    assert (await subject.backend.state(ada.ref)).life is Life.RUNNING
+
+
+@pytest.mark.parametrize("mood", [Mood.REFUSES, Mood.AWAY])
+async def test_a_start_fails_with_a_sentence_leaves_nothing_and_the_next_one_works(
+    subject: DockerSubject, proxy: EngineProxy, mood: Mood
+) -> None:
+    spec = make_spec(subject)
+    await subject.backend.state(spec.ref)
+    proxy.mood = mood
+    with pytest.raises(BackendError) as refused:
+        await subject.backend.start(spec, soon(3), unheard)
+    assert str(refused.value).endswith(".")
+    assert "Traceback" not in str(refused.value)
+    proxy.mood = Mood.WELL
+    await subject.backend.start(spec, soon(), unheard)
+    assert len(await subject.backend.list()) == 1
+
+
+async def test_an_engine_that_comes_late_is_found_by_whoever_asks_again(
+    subject: DockerSubject, proxy: EngineProxy
+) -> None:
+    spec = await running(subject)
+    proxy.mood = Mood.AWAY
+    again = type(subject.backend)(subject.hub, subject.network, subject.homes)
+    with pytest.raises(BackendError):
+        await again.state(spec.ref)
+    proxy.mood = Mood.WELL
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                state = await again.state(spec.ref)
+            except BackendError:
+                await asyncio.sleep(0.2)
+            else:
+                break
+    assert state.life is Life.RUNNING
+    await again.close()
