@@ -11,6 +11,7 @@ from stateroom.backends.base import Life, Report, RunningServer, ServerState
 from stateroom.backends.docker.engine import Engine
 from stateroom.backends.docker.events import ServerWatch
 from stateroom.backends.docker.payload import ImageFacts, container_payload, facts_from_image, files_archive
+from stateroom.backends.docker.pulling import Pulls
 from stateroom.backends.starts import Starts
 from stateroom.catalog import DockerHome
 from stateroom.deadline import Deadline
@@ -43,7 +44,7 @@ class DockerBackend:
         self._watch = ServerWatch(self._engine, hub, network)
         self._starts = Starts()
         self._facts: dict[str, ImageFacts] = {}
-        self._pulls: dict[str, asyncio.Task[None]] = {}
+        self._pulls = Pulls(self._engine)
 
     async def start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
         """See Backend.start."""
@@ -117,8 +118,7 @@ class DockerBackend:
     async def _image(self, spec: ServerSpec, report: Report) -> ImageFacts:
         inspected = await self._engine.inspect_image(spec.image)
         if inspected is None:
-            report(Progress(Phase.PULLING, "Fetching the image; this happens once for each machine"))
-            await self._pull(spec)
+            await self._pulls.pull(spec.image, spec.pull_timeout, report)
             inspected = await self._engine.inspect_image(spec.image)
         if inspected is None:
             raise ImageUnavailable(f'The image "{spec.image}" was pulled but is not there. Tell an administrator.')
@@ -127,15 +127,6 @@ class DockerBackend:
             passwd = await self._engine.read_passwd(inspected["Id"])
             known = self._facts[inspected["Id"]] = facts_from_image(spec.image, inspected, passwd)
         return known
-
-    async def _pull(self, spec: ServerSpec) -> None:
-        """One pull for each image, however many wait for it."""
-        pull = self._pulls.get(spec.image)
-        if pull is None:
-            pull = self._pulls[spec.image] = asyncio.create_task(self._engine.pull(spec.image))
-            pull.add_done_callback(lambda _: self._pulls.pop(spec.image, None))
-        async with Deadline.after(spec.pull_timeout, f"pulling the image {spec.image}").enforced():
-            await asyncio.shield(pull)
 
     async def _ensure_home(self, home: HomeRef) -> bool:
         """Whether the home must be handed to the server's user: it is new, or a folder the engine makes."""

@@ -57,9 +57,12 @@ class Engine:
         """The image's /etc/passwd, "" if it has none; takes a container that is never started."""
         return await self._call(lambda client: _read_passwd(client, image_id))
 
-    async def pull(self, reference: str) -> None:
-        """Pull the image. Raises ImageUnavailable with the registry's words."""
-        await self._on(self._pulls, lambda client: _pull(client, reference))
+    async def pull(self, reference: str, told: Callable[[Mapping[str, Any]], None]) -> None:
+        """Pull the image. Raises ImageUnavailable with the registry's words.
+
+        `told` hears every line of the engine's, on the pull's thread.
+        """
+        await self._on(self._pulls, lambda client: _pull(client, reference, told))
 
     async def create_container(self, name: str, payload: Mapping[str, Any]) -> None:
         """Raises NameTaken when a container has the name already."""
@@ -247,12 +250,13 @@ def _remove_container(client: docker.APIClient, name: str) -> None:
             raise
 
 
-def _pull(client: docker.APIClient, reference: str) -> None:
+def _pull(client: docker.APIClient, reference: str, told: Callable[[Mapping[str, Any]], None]) -> None:
     repository, tag = parse_repository_tag(reference)
     try:
         for line in client.pull(repository, tag=tag or "latest", stream=True, decode=True):
             if "error" in line:
                 raise ImageUnavailable(_not_pulled(reference, line["error"]))
+            told(line)
     except docker_errors.APIError as error:
         raise ImageUnavailable(_not_pulled(reference, error.explanation or error)) from error
 
