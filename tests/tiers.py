@@ -320,6 +320,13 @@ def need_browser() -> None:
         install_packages("chromium", "fonts-dejavu-core")
 
 
+@once
+def need_registry() -> None:
+    """Debian's image registry; the tests start one of their own on the loopback interface."""
+    if not shutil.which("docker-registry"):
+        install_packages("docker-registry")
+
+
 def install_packages(*packages: str) -> None:
     """Debian packages, where this may install them."""
     words = " ".join(packages)
@@ -391,7 +398,7 @@ TIERS = (
     Tier("imports", "who may import whom", run_imports),
     Tier("unit", "each module alone; needs no engine", run_pytest),
     Tier("contract", "every backend keeps the same promises", run_pytest, (need_engine, need_image), partly=True),
-    Tier("docker", "the Docker backend against a real engine", run_pytest, (need_engine, need_image)),
+    Tier("docker", "the Docker backend against a real engine", run_pytest, (need_engine, need_image, need_registry)),
     Tier("hub", "a real hub, from the login to the cgroup", run_pytest, (need_engine, need_image)),
     Tier("browser", "a person's walk in a real browser", run_pytest, (need_engine, need_image, need_browser)),
     Tier("benchmark", "what things cost, in figures", run_benchmark, on_request=True),

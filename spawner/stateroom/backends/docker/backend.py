@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from stateroom.backends.base import Life, Report, RunningServer, ServerState
+from stateroom.backends.diagnosis import START, diagnosed
 from stateroom.backends.docker.engine import Engine
 from stateroom.backends.docker.events import ServerWatch
 from stateroom.backends.docker.payload import ImageFacts, container_payload, facts_from_image, files_archive
@@ -18,6 +19,7 @@ from stateroom.deadline import Deadline
 from stateroom.errors import (
     BackendError,
     DeadlineExceeded,
+    EngineRefused,
     HomeRefused,
     ImageUnavailable,
     NameTaken,
@@ -107,6 +109,10 @@ class DockerBackend:
                 await self._engine.start_container(spec.ref.name)
                 report(Progress(Phase.ANSWERING, "Waiting for your server to answer"))
                 return await self._answer(spec)
+        except EngineRefused as error:
+            await self._discard(spec.ref)
+            told = diagnosed(f"{error} {error.detail}", START, spec.image)
+            raise EngineRefused(told or str(error), detail=str(error)) from error
         except (ServerEnded, DeadlineExceeded) as error:
             words = await self._last_words(spec)
             await self._discard(spec.ref)

@@ -24,6 +24,7 @@ import urllib3.exceptions
 from docker import errors as docker_errors
 from docker.utils import kwargs_from_env, parse_repository_tag
 
+from stateroom.backends.diagnosis import PULL, diagnosed
 from stateroom.errors import BackendUnavailable, EngineRefused, ImageUnavailable, NameTaken
 from stateroom.names import HUB
 
@@ -50,8 +51,8 @@ class Engine:
         self._pulls = ThreadPoolExecutor(_PULLS_AT_ONCE, thread_name_prefix="docker-pull")
 
     async def inspect_image(self, reference: str) -> dict[str, Any] | None:
-        """The image's description, None if it is not on the engine."""
-        return await self._call(lambda client: _or_none(lambda: client.inspect_image(reference)))
+        """The image's description, None if it is not on the engine. Raises ImageUnavailable for what is no name."""
+        return await self._call(lambda client: _inspect_image(client, reference))
 
     async def read_passwd(self, image_id: str) -> str:
         """The image's /etc/passwd, "" if it has none; takes a container that is never started."""
@@ -230,6 +231,15 @@ def _or_none(read: Callable[[], _Result]) -> _Result | None:
         return None
 
 
+def _inspect_image(client: docker.APIClient, reference: str) -> dict[str, Any] | None:
+    try:
+        return _or_none(lambda: client.inspect_image(reference))
+    except docker_errors.APIError as error:
+        if error.status_code == requests.codes.bad_request:
+            raise _not_pulled(reference, error.explanation or error) from error
+        raise
+
+
 def _create_container(client: docker.APIClient, name: str, payload: Mapping[str, Any]) -> None:
     try:
         client.create_container_from_config(payload, name)
@@ -255,17 +265,18 @@ def _pull(client: docker.APIClient, reference: str, told: Callable[[Mapping[str,
     try:
         for line in client.pull(repository, tag=tag or "latest", stream=True, decode=True):
             if "error" in line:
-                raise ImageUnavailable(_not_pulled(reference, line["error"]))
+                raise _not_pulled(reference, line["error"])
             told(line)
     except docker_errors.APIError as error:
-        raise ImageUnavailable(_not_pulled(reference, error.explanation or error)) from error
+        raise _not_pulled(reference, error.explanation or error) from error
 
 
-def _not_pulled(reference: str, reason: object) -> str:
-    return (
-        f'The image "{reference}" is not on this machine and could not be pulled: "{_one_line(reason)}". '
-        "Tell an administrator, or choose another image."
+def _not_pulled(reference: str, reason: object) -> ImageUnavailable:
+    said = _one_line(reason)
+    told = diagnosed(said, PULL, reference) or (
+        f'The image "{reference}" could not be fetched: "{said}". Choose another image, and tell an administrator.'
     )
+    return ImageUnavailable(told, detail=said)
 
 
 def _read_passwd(client: docker.APIClient, image_id: str) -> str:

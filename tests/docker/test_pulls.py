@@ -1,0 +1,136 @@
+"""Images that are not on the engine: fetched once, with progress, or refused with cause and remedy."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import tarfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from contract.engines import DockerSubject, docker_subject, make_spec
+from harness.registry import Registry, running_registry
+from stateroom.backends.memory import Behaviour
+from stateroom.deadline import Deadline
+from stateroom.errors import ImageUnavailable
+from stateroom.progress import Phase, Progress
+
+LAYERS = 3
+LAYER_BYTES = 8_000_000
+
+
+@pytest.fixture
+async def subject() -> AsyncIterator[DockerSubject]:
+    async with docker_subject() as subject:
+        yield subject
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with running_registry(tmp_path) as registry:
+        yield registry
+
+
+def soon() -> Deadline:
+    return Deadline.after(30, "waiting for the server to answer")
+
+
+def pushed(subject: DockerSubject, registry: Registry) -> str:
+    """An image with some megabytes of its own, in the registry and not on the engine."""
+    name, tag = f"{registry.address}/notebook", uuid4().hex[:8]
+    container = subject.client.create_container(subject.image(Behaviour.ANSWERS), command=["true"])["Id"]
+    for layer in range(LAYERS):
+        subject.client.put_archive(container, "/", archive(f"layer-{layer}", os.urandom(LAYER_BYTES)))
+        subject.client.commit(container, name, tag, changes='CMD ["python3", "/stub.py", "answers"]')
+        subject.client.remove_container(container, force=True)
+        container = subject.client.create_container(f"{name}:{tag}", command=["true"])["Id"]
+    subject.client.remove_container(container, force=True)
+    for line in subject.client.push(name, tag, stream=True, decode=True):
+        assert "error" not in line, line
+    subject.client.remove_image(f"{name}:{tag}", force=True)
+    return f"{name}:{tag}"
+
+
+def archive(name: str, data: bytes) -> bytes:
+    with io.BytesIO() as buffer:
+        with tarfile.open(fileobj=buffer, mode="w") as tar:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+        return buffer.getvalue()
+
+
+async def test_one_pull_serves_all_who_wait_and_tells_each_of_them_how_far_it_is(
+    subject: DockerSubject, registry: Registry
+) -> None:
+    image = pushed(subject, registry)
+    told: list[list[Progress]] = [[], [], []]
+    specs = [make_spec(subject, user, image=image) for user in ("ada", "bob", "eve")]
+    await asyncio.gather(
+        *(subject.backend.start(spec, soon(), heard.append) for spec, heard in zip(specs, told, strict=True))
+    )
+    tag = image.rpartition(":")[2]
+    assert len(registry.requests("GET", f"/v2/notebook/manifests/{tag}")) <= 1
+    for heard in told:
+        pulling = [progress for progress in heard if progress.phase is Phase.PULLING]
+        assert len(pulling) > 1
+        assert [progress.done for progress in pulling] == sorted(progress.done for progress in pulling)
+        assert any("MiB of" in progress.message or "layers" in progress.message for progress in pulling)
+    subject.client.remove_image(image, force=True)
+
+
+async def test_an_image_by_its_digest_is_fetched(subject: DockerSubject, registry: Registry) -> None:
+    image = pushed(subject, registry)
+    digest = subject.client.inspect_distribution(image)["Descriptor"]["digest"]
+    by_digest = f"{image.rpartition(':')[0]}@{digest}"
+    spec = make_spec(subject, image=by_digest)
+    await subject.backend.start(spec, soon(), lambda _: None)
+    assert subject.client.inspect_container(spec.ref.name)["Config"]["Image"] == by_digest
+    await subject.backend.stop(spec.ref, soon())
+    subject.client.remove_image(by_digest, force=True)
+
+
+async def refused(subject: DockerSubject, image: str) -> str:
+    with pytest.raises(ImageUnavailable) as refusal:
+        await subject.backend.start(make_spec(subject, image=image), soon(), lambda _: None)
+    assert await subject.backend.list() == []
+    return str(refusal.value)
+
+
+async def test_an_image_that_the_registry_does_not_have(subject: DockerSubject, registry: Registry) -> None:
+    words = await refused(subject, f"{registry.address}/nothing:1")
+    assert words == (
+        f'The registry has no image "{registry.address}/nothing:1". '
+        "Choose another image, and tell an administrator: the catalog names one that is not there."
+    )
+
+
+async def test_a_registry_that_asks_for_a_password(subject: DockerSubject, tmp_path: Path) -> None:
+    with running_registry(tmp_path, closed=True) as registry:
+        words = await refused(subject, f"{registry.address}/notebook:1")
+    assert words == (
+        f'The registry does not give out "{registry.address}/notebook:1" without a login. '
+        "Choose another image, and tell an administrator, who can log the engine in."
+    )
+
+
+async def test_a_registry_that_is_not_there(subject: DockerSubject, tmp_path: Path) -> None:
+    with running_registry(tmp_path) as registry:
+        gone = registry.address
+    words = await refused(subject, f"{gone}/notebook:1")
+    assert words == (
+        f'The registry of "{gone}/notebook:1" cannot be reached. '
+        "Try again in some minutes, or choose another image; if it stays so, tell an administrator."
+    )
+
+
+async def test_what_is_no_image_name(subject: DockerSubject) -> None:
+    words = await refused(subject, "Not/An:Image:Name")
+    assert words == (
+        '"Not/An:Image:Name" is no name of an image. '
+        "Choose another one, and tell an administrator to correct the catalog."
+    )

@@ -1,0 +1,71 @@
+"""An image registry of the test's own on the loopback interface: Debian's docker-registry."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+from harness.hub import free_port, wait_for
+
+_CONFIGURATION = """\
+version: 0.1
+log: {{level: info}}
+storage: {{filesystem: {{rootdirectory: {folder}}}, delete: {{enabled: true}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+{more}
+"""
+# Who asks without a password is refused; nobody has one.
+_CLOSED = "auth: {{htpasswd: {{realm: test, path: {path}}}}}"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A registry that runs."""
+
+    address: str
+    log: Path
+
+    def requests(self, verb: str, part: str) -> list[str]:
+        """What was asked of it."""
+        lines = self.log.read_text(errors="replace").splitlines()
+        return [line for line in lines if f'"{verb} ' in line and part in line]
+
+
+@contextmanager
+def running_registry(folder: Path, *, closed: bool = False) -> Iterator[Registry]:
+    """Run one; skips where Debian's package is missing."""
+    program = shutil.which("docker-registry")
+    if program is None:
+        pytest.skip("docker-registry is not installed; ./test docker installs it")
+    port = free_port()
+    users = folder / "users"
+    users.write_text("")
+    more = _CLOSED.format(path=users) if closed else ""
+    configuration = folder / "config.yml"
+    configuration.write_text(_CONFIGURATION.format(folder=folder / "images", port=port, more=more))
+    log = folder / "registry.log"
+    with (
+        log.open("ab") as output,
+        subprocess.Popen(
+            [program, "serve", configuration], stdout=output, stderr=output, stdin=subprocess.DEVNULL
+        ) as process,
+    ):
+        try:
+            wait_for(lambda: answers(port), "the registry")
+            yield Registry(f"127.0.0.1:{port}", log)
+        finally:
+            process.terminate()
+
+
+def answers(port: int) -> bool:
+    try:
+        return requests.get(f"http://127.0.0.1:{port}/v2/", timeout=5).status_code in {200, 401}
+    except requests.ConnectionError:
+        return False
