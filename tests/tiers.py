@@ -322,9 +322,9 @@ def need_browser() -> None:
 
 @once
 def need_registry() -> None:
-    """Debian's image registry; the tests start one of their own on the loopback interface."""
-    if not shutil.which("docker-registry"):
-        install_packages("docker-registry")
+    """Debian's image registry, of which the tests start one on the loopback interface, and what a small image takes."""
+    if not (shutil.which("docker-registry") and shutil.which("busybox")):
+        install_packages("docker-registry", "busybox-static")
 
 
 def install_packages(*packages: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import shutil
 import tarfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -14,7 +15,6 @@ import pytest
 
 from contract.engines import DockerSubject, docker_subject, make_spec
 from harness.registry import Registry, running_registry
-from stateroom.backends.memory import Behaviour
 from stateroom.deadline import Deadline
 from stateroom.errors import ImageUnavailable
 from stateroom.progress import Phase, Progress
@@ -40,27 +40,38 @@ def soon() -> Deadline:
 
 
 def pushed(subject: DockerSubject, registry: Registry) -> str:
-    """An image with some megabytes of its own, in the registry and not on the engine."""
+    """A small image with some megabytes of its own, in the registry and not on the engine."""
     name, tag = f"{registry.address}/notebook", uuid4().hex[:8]
-    container = subject.client.create_container(subject.image(Behaviour.ANSWERS), command=["true"])["Id"]
+    changes = ["USER 1000", "ENV HOME=/home/ada", 'CMD ["/bin/busybox", "httpd", "-f", "-p", "8888"]']
+    subject.client.import_image_from_data(smallest_system(), name, tag, changes=changes)
     for layer in range(LAYERS):
-        subject.client.put_archive(container, "/", archive(f"layer-{layer}", os.urandom(LAYER_BYTES)))
-        subject.client.commit(container, name, tag, changes='CMD ["python3", "/stub.py", "answers"]')
+        container = subject.client.create_container(f"{name}:{tag}")["Id"]
+        subject.client.put_archive(container, "/", archive({f"layer-{layer}": os.urandom(LAYER_BYTES)}))
+        subject.client.commit(container, name, tag)
         subject.client.remove_container(container, force=True)
-        container = subject.client.create_container(f"{name}:{tag}", command=["true"])["Id"]
-    subject.client.remove_container(container, force=True)
     for line in subject.client.push(name, tag, stream=True, decode=True):
         assert "error" not in line, line
     subject.client.remove_image(f"{name}:{tag}", force=True)
     return f"{name}:{tag}"
 
 
-def archive(name: str, data: bytes) -> bytes:
+def smallest_system() -> bytes:
+    """A shell and a web server, which is all that a server needs to answer."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        pytest.skip("busybox is not installed; ./test docker installs it")
+    program = Path(busybox).read_bytes()
+    return archive({"bin/busybox": program, "bin/sh": program, "etc/passwd": b"ada:x:1000:1000::/home/ada:/bin/sh\n"})
+
+
+def archive(files: dict[str, bytes]) -> bytes:
+    """A tar of files that anybody may run."""
     with io.BytesIO() as buffer:
         with tarfile.open(fileobj=buffer, mode="w") as tar:
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
+            for name, data in files.items():
+                entry = tarfile.TarInfo(name)
+                entry.size, entry.mode = len(data), 0o755
+                tar.addfile(entry, io.BytesIO(data))
         return buffer.getvalue()
 
 
