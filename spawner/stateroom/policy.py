@@ -4,7 +4,8 @@ The rules, in full:
 
 - An image, a size or the custom ranges are offered to everyone, or, where they
   name groups or users, to members of any of these groups and to these users.
-  Offers are united: no group takes anything away.
+  Offers are united: no group takes anything away. A size that goes with some
+  images only is offered to whoever may start one of them.
 - Of a limit (an end of a range, a quota), the widest counts among everyone's
   and those of the user's groups. No limit at all is the widest.
 - What `users` says of this user beats both, whether wider or narrower.
@@ -88,7 +89,12 @@ def allowance_for(catalog: Catalog, person: Person) -> Allowance:
     startable = {image.id: image for image in images if not image.retired}
     return Allowance(
         images=tuple(startable.values()),
-        sizes=_offered(catalog.sizes, person),
+        # A size that goes with no image of this person's is of no use.
+        sizes=tuple(
+            size
+            for size in _offered(catalog.sizes, person)
+            if not size.images or any(image in startable for image in size.images)
+        ),
         custom=_custom(catalog, person),
         default_image=catalog.default_image,
         default_size=catalog.default_size,

@@ -92,7 +92,7 @@ def _amount(
     title: str, offered: CpuRange | MemoryRange | GpuRange, spelled: Callable[[int], object], default: int
 ) -> dict[str, Any]:
     steps = range(offered.min, offered.max + 1, offered.step)
-    thinned = steps[:: 1 + len(steps) // _MOST_STEPS]
+    thinned = dict.fromkeys([*steps[:: 1 + len(steps) // _MOST_STEPS], offered.max])
     told: dict[str, Any] = {"title": title, "enum": [spelled(amount) for amount in thinned]}
     ends = {"x-minimum": offered.min, "x-maximum": offered.max, "x-step": offered.step}
     told |= {key: spelled(amount) for key, amount in ends.items()}

@@ -74,6 +74,11 @@ async def test_more_cpus_than_the_machine_has_do_not_stop_a_start(subject: Docke
     assert cgroup(subject, spec)[1] == 64
 
 
+async def test_a_reservation_smaller_than_the_engine_takes_does_not_stop_a_start(subject: DockerSubject) -> None:
+    spec = await started(subject, memory=64 * 1024**2, reserved_memory=3 * 1024**2)
+    assert subject.client.inspect_container(spec.ref.name)["HostConfig"]["MemoryReservation"] == 0
+
+
 async def test_a_server_is_hardened_and_marked(subject: DockerSubject) -> None:
     spec = await started(subject)
     found = subject.client.inspect_container(spec.ref.name)

@@ -238,7 +238,7 @@ class TestTiedSizes:
 
     def test_a_size_none_of_whose_images_is_offered_is_refused(self) -> None:
         refused = refusal({"size": "lab"}, WITH_GPUS)
-        assert refused.fields == {"size": 'The size "lab" is only offered with images that are not offered to you.'}
+        assert refused.fields == {"size": 'You asked for the size "lab". Offered to you: standard, gpu, custom.'}
 
 
 class TestLivesOfImages:

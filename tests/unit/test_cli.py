@@ -103,6 +103,7 @@ images:
 sizes:
   - {id: standard, cpu: 1, memory: 2 GiB, default: true}
   - {id: gpu, cpu: 4, memory: 8 GiB, gpu: 1, groups: [research, teachers]}
+  - {id: try, cpu: 2, memory: 2 GiB, images: [trial]}
 custom: {cpu: {min: 1, max: 4, step: 1}, memory: {min: 1 GiB, max: 8 GiB, step: 1 GiB}}
 quota: {servers: 2, cpu: 8}
 groups:
@@ -132,6 +133,7 @@ environment: {LANG: C.UTF-8}
             "Sizes",
             "standard 1 CPU, 2 GiB everyone, the default",
             "gpu 4 CPU, 8 GiB, 1 GPU group research",
+            "try 2 CPU, 2 GiB everyone",
             "Custom",
             "CPU 1 to 16, in steps of 1 least: everyone, most: group research",
             "memory 1 GiB to 8 GiB, in steps of 1 GiB everyone",
@@ -152,6 +154,7 @@ environment: {LANG: C.UTF-8}
         assert lines[0] == "bob, in no group"
         assert "gpu 4 CPU, 8 GiB, 1 GPU not offered; for groups research and teachers" in lines
         assert "trial Trial; hidden not offered; for user ada" in lines
+        assert "try 2 CPU, 2 GiB not offered; only with trial" in lines
         assert "servers 2 servers everyone" in lines
         assert "Totals" not in lines
 

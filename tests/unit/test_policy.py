@@ -275,3 +275,10 @@ class TestLivesOfImages:
 
     def test_an_image_that_may_still_be_started_has_no_successor_yet(self, lives: Catalog) -> None:
         assert "old" not in allowance_for(lives, ADA).successors
+
+
+@pytest.mark.parametrize(("groups", "offered"), [((), False), (("research",), True)])
+def test_a_size_is_offered_to_whoever_may_start_one_of_its_images(groups: tuple[str, ...], *, offered: bool) -> None:
+    tied = CATALOG.replace("cpu: 4, memory: 8 GiB, groups: [research]}", "cpu: 4, memory: 8 GiB, images: [cuda]}")
+    sizes = allowance_for(parse_catalog(tied), Person("bob", frozenset(groups))).sizes
+    assert ("large" in [size.id for size in sizes]) is offered

@@ -186,3 +186,10 @@ def test_what_is_left_is_told() -> None:
         {"kind": "servers", "used": 2, "limit": 5, "group": "research"},
     ]
     assert "x-quota" not in schema_from_allowance(allowance)
+
+
+def test_of_very_many_steps_some_are_listed_and_the_ends_among_them() -> None:
+    many = CATALOG.replace("{min: 1 GiB, max: 2 GiB, step: 512 MiB}", "{min: 1 GiB, max: 4 GiB, step: 1 MiB}")
+    memory = schema_from_allowance(allowance_for(parse_catalog(many), ADA))["properties"]["memory"]["enum"]
+    assert (memory[0], memory[-1]) == ("1 GiB", "4 GiB")
+    assert 500 < len(memory) < 1100

@@ -81,7 +81,7 @@ def _unknown(catalog: Catalog, groups: Iterable[str]) -> Iterator[str]:
 
 def _tables(catalog: Catalog, person: Person, allowance: Allowance) -> Iterator[tuple[str, list[_Row]]]:
     yield "Images", [_offer_row(image, _life(image), person) for image in catalog.images]
-    yield "Sizes", [_offer_row(size, str(size.resources), person) for size in catalog.sizes]
+    yield "Sizes", [_size_row(size, person, allowance) for size in catalog.sizes]
     yield "Custom", list(_custom_rows(catalog, person))
     yield "Quota", list(_quota_rows(catalog, person))
     yield "Totals", list(_total_rows(allowance))
@@ -95,6 +95,13 @@ def _offer_row(offer: Image | Size, about: str, person: Person) -> _Row:
     if not why:
         return offer.id, about, f"not offered; for {_audience(offer)}"
     return offer.id, about, f"{why}, the default" if offer.default else why
+
+
+def _size_row(size: Size, person: Person, allowance: Allowance) -> _Row:
+    row = _offer_row(size, str(size.resources), person)
+    if size not in allowance.sizes and why_offered(size, person):
+        return *row[:2], f"not offered; only with {joined(size.images)}"
+    return row
 
 
 def _audience(offer: Image | Size) -> str:

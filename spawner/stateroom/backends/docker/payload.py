@@ -19,6 +19,7 @@ from typing import Any
 from stateroom.catalog import DockerHome
 from stateroom.errors import ImageUnfit
 from stateroom.names import HomeRef, resources_as_labels
+from stateroom.quantity import MiB
 from stateroom.spec import ServerSpec
 
 _PRIVATE = "var/lib/stateroom"
@@ -32,6 +33,7 @@ exec "$@"
 _CPU_PERIOD = 100_000
 _SHARES_OF_A_CPU = 1024
 _LEAST_SHARES = 2  # the kernel's own least
+_LEAST_RESERVATION = 6 * MiB  # the engine's own; it refuses less
 
 # Enough for any notebook with its kernels and threads, far too little to exhaust the machine's own table.
 PROCESS_LIMIT = 4096
@@ -97,7 +99,7 @@ def container_payload(spec: ServerSpec, image: ImageFacts, network: str, homes: 
             "Memory": spec.memory,
             # The sum of memory and swap: no swap on top.
             "MemorySwap": spec.memory,
-            "MemoryReservation": spec.reserved_memory,
+            "MemoryReservation": spec.reserved_memory if spec.reserved_memory >= _LEAST_RESERVATION else 0,
             # Not NanoCpus: Docker refuses more of those than the machine has.
             "CpuPeriod": _CPU_PERIOD,
             "CpuQuota": spec.cpu * _CPU_PERIOD // 1000,
