@@ -7,7 +7,7 @@ later start. Values are hostile until `choose` has returned.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -109,6 +109,25 @@ def recall(options: Mapping[str, Any], allowance: Allowance) -> Recalled:
             if gone & _RESOURCES:
                 gone |= _RESOURCES
             kept = {key: value for key, value in kept.items() if key not in gone}
+
+
+def larger(choice: Choice, allowance: Allowance) -> Choice | None:
+    """What has more memory and not less of anything else: the next size, or for custom amounts twice the memory."""
+    if choice.size is None and allowance.custom:
+        offered = allowance.custom.memory
+        most = min(2 * choice.memory, offered.max)
+        memory = most - (most - offered.min) % offered.step
+        return replace(choice, memory=memory) if memory > choice.memory else None
+    fitting = [
+        size
+        for size in allowance.sizes
+        if size.memory > choice.memory
+        and size.cpu >= choice.cpu
+        and size.gpu >= choice.gpu
+        and (not size.images or choice.image.id in size.images)
+    ]
+    size = min(fitting, key=lambda size: (size.memory, size.gpu, size.cpu), default=None)
+    return Choice(choice.image, size, size.cpu, size.memory, size.gpu) if size else None
 
 
 def _given_up(kept: Mapping[str, Any], refused: ChoiceRefused, allowance: Allowance) -> Iterator[str]:

@@ -8,8 +8,9 @@ dropped.
 
 Saved state is `accepted` (the options of the last accepted choice),
 `token_id` (the database id of the server's token while it may run), `farewell`
-(why the server ended, if not by its owner) and `reports_every` (seconds between
-its reports of use, for the idle culler). The hub's own memory of options is
+(why the server ended, if not by its owner), `ran_out` (whether that was for
+want of memory) and `reports_every` (seconds between its reports of use, for
+the idle culler). The hub's own memory of options is
 kept equal to `accepted`, since the hub stores options before they are checked.
 """
 
@@ -34,12 +35,12 @@ from tornado.log import app_log
 from traitlets import Enum, Integer, Unicode, default
 
 from stateroom.admission import Admissions
-from stateroom.backends.base import Backend, Life
+from stateroom.backends.base import Backend, Life, ServerState
 from stateroom.backends.docker import DockerBackend
 from stateroom.backends.docker.network import servers_network
 from stateroom.backends.memory import Behaviour, MemoryBackend
 from stateroom.catalog import Catalog, DockerHome, Quota, format_duration
-from stateroom.choice import Choice, Recalled, choose, recall
+from stateroom.choice import Choice, Recalled, choose, larger, recall
 from stateroom.deadline import Deadline
 from stateroom.errors import BackendError, BackendUnavailable, ChoiceRefused, QuotaExceeded, StateroomError
 from stateroom.form import FormState, options_from_form, render_form, values_from_choice, values_from_query
@@ -47,6 +48,7 @@ from stateroom.loading import CatalogFile, watched_catalog_file
 from stateroom.names import HomeRef, ServerRef
 from stateroom.policy import Allowance, Person, allowance_for
 from stateroom.progress import Phase, Progress, ProgressLog
+from stateroom.quantity import format_memory
 from stateroom.quota import Left
 from stateroom.spec import PORT, ServerSpec, build_spec, reports_every
 
@@ -89,6 +91,7 @@ class StateroomSpawner(Spawner):
         super().__init__(*args, **kwargs)
         self._accepted: dict[str, Any] | None = None
         self._farewell = ""
+        self._ran_out = False
         self._token_id: int | None = None
         self._reports_every = 0
         self._choice: Choice | None = None
@@ -127,7 +130,9 @@ class StateroomSpawner(Spawner):
         allowance = self.allowance()
         if not values and self._accepted is not None:
             recalled = recall(self._accepted, allowance)
-            values = values_from_choice(recalled.choice)
+            more = larger(recalled.choice, allowance) if self._ran_out else None
+            values = values_from_choice(more or recalled.choice)
+            notices += [f"{more.size.label if more.size else 'More memory'} is chosen below."] if more else []
             notices += [recalled.notice] if recalled.notice else []
         problems = self._catalog_file().problems if self.user.admin else ()
         return render_form(allowance, FormState(values, typed.errors, tuple(notices), problems, left))
@@ -174,7 +179,7 @@ class StateroomSpawner(Spawner):
             raise _failure(error) from error
         self._choice = recalled.choice
         self._accepted = recalled.choice.as_options()
-        self._farewell = ""
+        self._farewell, self._ran_out = "", False
         self._remember(self._accepted)
         # The hub's own limit, above ours so that ours speaks first.
         start = self._catalog().start
@@ -258,9 +263,18 @@ class StateroomSpawner(Spawner):
             return None
         if state.life in (Life.RUNNING, Life.STARTING):
             return None
-        gone = "Your server was stopped from outside the hub."
-        self._farewell = gone if state.life is Life.ABSENT else f"Your server ended by itself. {state.reason}".rstrip()
+        self._farewell = self._last_word(state)
+        self._ran_out = state.out_of_memory
         return state.exit_code
+
+    def _last_word(self, state: ServerState) -> str:
+        """Why a server is no more, for its owner's next form."""
+        if state.life is Life.ABSENT:
+            return "Your server was stopped from outside the hub."
+        if state.out_of_memory and self._accepted is not None:
+            memory = format_memory(recall(self._accepted, self.allowance()).choice.memory)
+            return f"Your server ran out of its {memory} of memory, and ended."
+        return f"Your server ended by itself. {state.reason}".rstrip()
 
     async def get_url(self) -> str:
         """Where the server is now; asked when a hub has restarted.
@@ -319,6 +333,7 @@ class StateroomSpawner(Spawner):
             "accepted": self._accepted,
             "token_id": self._token_id,
             "farewell": self._farewell,
+            "ran_out": self._ran_out,
             "reports_every": self._reports_every,
         }
         return {key: value for key, value in state.items() if value}
@@ -329,6 +344,7 @@ class StateroomSpawner(Spawner):
         self._accepted = state.get("accepted")
         self._token_id = state.get("token_id")
         self._farewell = state.get("farewell", "")
+        self._ran_out = state.get("ran_out", False)
         self._reports_every = state.get("reports_every", 0)
 
     def clear_state(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 from harness.hub import Hub, Person, wait_for
 
@@ -41,6 +43,22 @@ def test_after_a_death_the_next_start_works_and_the_form_tells_of_it(hub: Hub, p
     assert "Your server ended by itself." in form
     person.started()
     assert person.active()
+
+
+def test_a_server_that_ran_out_of_memory_is_told_as_such_with_more_of_it_chosen(hub: Hub, person: Person) -> None:
+    person.started({"user_options": {"cpu": 0.5, "memory": "512 MiB"}})
+    # The kernel takes the server itself for its victim, and not the process that asks for too much.
+    victim = "for it in /proc/[0-9]*; do echo 1000 > $it/oom_score_adj; done 2>/dev/null; true"
+    hub.servers.output(person.name, "sh", "-c", victim)
+    with suppress(Exception):  # the command ends with its container
+        hub.servers.output(person.name, "python3", "-c", "bytearray(10**9)")
+    wait_for(lambda: not person.active(), "the end")
+    form = person.web.get(f"{hub.url}/hub/spawn/{person.name}").text
+    assert "Your server ran out of its 512 MiB of memory, and ended." in form
+    assert re.search(r'name="memory"[^>]* value="1"', form)
+    person.started()
+    # A start without a choice is the last accepted one; more is only offered.
+    assert hub.servers.limits(person.name).memory == 512 * 1024**2
 
 
 def test_a_home_outlives_its_containers(hub: Hub, person: Person) -> None:

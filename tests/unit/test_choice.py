@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from harness.hostile import HOSTILE, shown
 from stateroom.catalog import Custom
-from stateroom.choice import Choice, choose, recall
+from stateroom.choice import Choice, choose, larger, recall
 from stateroom.errors import ChoiceRefused
 from stateroom.loading import parse_catalog
 from stateroom.policy import Allowance, allowance_for
@@ -394,6 +394,37 @@ class TestRecalling:
         changed = allowance_for(parse_catalog(CATALOG.replace("cpu: 0.5", "cpu: 0.75")), ADA)
         recalled = recall({"image": "unified", "size": "small", "profile": "Small: 0.5 CPU, 1 GiB"}, changed)
         assert recalled.choice.cpu == 750
+
+
+class TestLarger:
+    def test_the_next_size_with_more_memory(self, allowance: Allowance) -> None:
+        assert larger(choose({"size": "small"}, allowance), allowance) == choose({"size": "standard"}, allowance)
+        assert larger(choose({"size": "standard"}, allowance), allowance) == choose({"size": "huge"}, allowance)
+
+    def test_the_largest_has_none(self, allowance: Allowance) -> None:
+        assert larger(choose({"size": "huge"}, allowance), allowance) is None
+
+    @pytest.mark.parametrize(("memory", "more"), [("1 GiB", "2 GiB"), ("3 GiB", "6 GiB"), ("9 GiB", "16 GiB")])
+    def test_twice_the_memory_of_ones_own_within_the_range(self, allowance: Allowance, memory: str, more: str) -> None:
+        chosen = choose({"cpu": 1.5, "memory": memory}, allowance)
+        assert larger(chosen, allowance) == choose({"cpu": 1.5, "memory": more}, allowance)
+
+    def test_the_most_memory_of_ones_own_has_none(self, allowance: Allowance) -> None:
+        assert larger(choose({"memory": "16 GiB"}, allowance), allowance) is None
+
+    def test_a_size_for_other_images_is_no_way_out(self) -> None:
+        assert larger(choose({"image": "unified"}, WITH_GPUS), WITH_GPUS) is None
+        assert larger(choose({"image": "cuda"}, WITH_GPUS), WITH_GPUS) == choose(
+            {"image": "cuda", "size": "gpu"}, WITH_GPUS
+        )
+
+    @given(options_of_anyone)
+    def test_whatever_was_chosen_it_is_offered_and_has_more(self, options: dict[str, Any]) -> None:
+        chosen = recall(options, ALLOWANCE).choice
+        more = larger(chosen, ALLOWANCE)
+        if more is not None:
+            assert_is_offered(more, ALLOWANCE)
+            assert more.memory > chosen.memory
 
 
 def refusal(options: dict[str, Any], allowance: Allowance) -> ChoiceRefused:

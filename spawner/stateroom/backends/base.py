@@ -36,6 +36,7 @@ class ServerState:
     address: str = ""
     exit_code: int = 0
     reason: str = ""  # one sentence on why it ended, where that is known
+    out_of_memory: bool = False  # whether it ended for want of memory
 
 
 @dataclass(frozen=True, slots=True)

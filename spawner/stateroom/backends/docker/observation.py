@@ -9,7 +9,7 @@ from typing import Any
 from stateroom.backends.base import Life, ServerState
 from stateroom.spec import PORT
 
-OUT_OF_MEMORY = "It ran out of memory."
+_KILLED = 137  # the exit code of what was ended by SIGKILL, the kernel's way for want of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,10 @@ def seen_from_inspect(found: Mapping[str, Any], network: str) -> Seen:
     elif state["Status"] == "created":
         known = ServerState(Life.STARTING)
     else:
-        reason = OUT_OF_MEMORY if state.get("OOMKilled") else ""
-        known = ServerState(Life.ENDED, exit_code=state["ExitCode"], reason=reason)
+        # Docker keeps in mind any process of the container's that was killed for memory, a notebook's kernel too.
+        starved = bool(state.get("OOMKilled")) and state["ExitCode"] == _KILLED
+        reason = "It ran out of memory." if starved else ""
+        known = ServerState(Life.ENDED, exit_code=state["ExitCode"], reason=reason, out_of_memory=starved)
     return Seen(found["Name"].removeprefix("/"), found["Config"]["Labels"] or {}, found["Config"]["Image"], known)
 
 
