@@ -269,7 +269,7 @@ def test_an_off_step_value_is_refused_with_the_two_nearest_and_repaired(
     page.locator("[name=memory]").fill("0,6")
     start(page)
     expect(error_of(page, "cpu")).to_have_text("You asked for 0.3 CPU. The nearest offered are 0.25 and 0.5.")
-    expect(error_of(page, "memory")).to_have_text(re.compile("The nearest offered are 512 MiB and 768 MiB."))
+    expect(error_of(page, "memory")).to_have_text(re.compile("The nearest offered are 0.5 GiB and 0.75 GiB."))
     expect(page.locator("[name=cpu]")).to_have_value("0.3")
     expect(page.locator("[name=memory]")).to_have_value("0.6")
     expect(page.locator("[name=cpu]")).to_be_focused()
