@@ -46,7 +46,7 @@ class ServerWatch:
         self._network = network
         self._seen: dict[str, Seen] = {}
         self._looked: defaultdict[str, float] = defaultdict(float)  # when the look began that told what is known
-        self._listed = self._alive = 0.0
+        self._listed = 0.0
         self._attempted = asyncio.Event()  # the first connection was made, or failed
         self._trouble: BackendError | None = None
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
@@ -77,11 +77,6 @@ class ServerWatch:
         while self._listed == 0 or self._state(name).life in (Life.RUNNING, Life.STARTING):
             await self._until_changed(name)
         return self._state(name)
-
-    @property
-    def age(self) -> float:
-        """Seconds since the engine last gave a sign of life; infinite before the first."""
-        return time.monotonic() - self._alive if self._alive else float("inf")
 
     def close(self) -> None:
         """End the threads. Waiters are left alone: their tasks end with the loop."""
@@ -136,7 +131,7 @@ class ServerWatch:
         return ref is not None and ref.name == seen.name
 
     def _take_all(self, listed: dict[str, Seen], began: float) -> None:
-        self._listed = self._alive = began
+        self._listed = began
         for name in {*self._seen, *self._waiting, *listed}:
             self._take(name, listed.get(name), began)
         for name in [name for name, looked in self._looked.items() if looked <= began and name not in listed]:
@@ -146,9 +141,6 @@ class ServerWatch:
     def _take_trouble(self, trouble: BackendError) -> None:
         self._trouble = trouble
         self._attempted.set()
-
-    def _take_life(self, at: float) -> None:
-        self._alive = at
 
     # On the threads
 
@@ -195,8 +187,6 @@ class ServerWatch:
                 log.warning("The engine gives no sign of life: %s", error.detail or error)
                 # Ends the reading of the stream, which then begins anew.
                 listener.close()
-            else:
-                self._on_loop(self._take_life, time.monotonic())
 
     def _on_loop(self, work: Callable[..., None], *arguments: object) -> None:
         if self._loop is not None and not self._loop.is_closed():
