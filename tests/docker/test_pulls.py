@@ -90,7 +90,8 @@ async def test_one_pull_serves_all_who_wait_and_tells_each_of_them_how_far_it_is
         pulling = [progress for progress in heard if progress.phase is Phase.PULLING]
         assert len(pulling) > 1
         assert [progress.done for progress in pulling] == sorted(progress.done for progress in pulling)
-        assert any("MiB of" in progress.message or "layers" in progress.message for progress in pulling)
+        assert pulling[-1].message == f"Unpacking the image: {LAYERS + 1} of {LAYERS + 1} layers"
+        assert pulling[-1].done == 1
     subject.client.remove_image(image, force=True)
 
 

@@ -131,7 +131,12 @@ class _Pull:
         self.listeners: list[Report] = []
         self._loop = asyncio.get_running_loop()
         self._told = 0.0
-        self.task = asyncio.create_task(engine.pull(image, self._take))
+        self.task = asyncio.create_task(self._run(engine, image))
+
+    async def _run(self, engine: Engine, image: str) -> None:
+        await engine.pull(image, self._take)
+        # A quick pull is over before a line of it was told.
+        self._tell(self.meter.progress())
 
     def _take(self, line: Mapping[str, Any]) -> None:
         """On the pull's thread; those who listen are told on the loop, and not of every line."""
