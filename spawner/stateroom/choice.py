@@ -18,16 +18,15 @@ from stateroom.quantity import (
     Resources,
     format_cpu,
     format_memory_exactly,
-    gibibytes,
     parse_count,
     parse_cpu,
     parse_memory,
+    short_gibibytes,
 )
 from stateroom.wording import listed, nearest, quoted
 
 AMOUNTS = ("cpu", "memory", "gpu")
 KEYS = ("image", "size", *AMOUNTS)
-_LONGEST_NUMBER = 8
 _MOST_UNKNOWN = 5  # keys that a refusal names; whoever sent more knows what is wrong
 _RESOURCES = {"size", *AMOUNTS}  # one without the others means something else
 PROFILE = "profile"  # written for the hub's admin page, ignored on input
@@ -227,8 +226,8 @@ _NO_GPU = GpuRange(min=0, max=0)
 
 def _in_gibibytes(memory: int) -> str:
     """For whoever asked in GiB, as the form does; in another unit where the number would be long."""
-    number = gibibytes(memory)
-    return f"{number} GiB" if len(number) <= _LONGEST_NUMBER else format_memory_exactly(memory)
+    number = short_gibibytes(memory)
+    return f"{number} GiB" if number else format_memory_exactly(memory)
 
 
 def _in_range(asked: Any, amount: _Amount, offered: CpuRange | MemoryRange | GpuRange) -> int:

@@ -7,7 +7,7 @@ others; a part that is broken is None and nothing is concluded from it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ from stateroom.catalog import (
     Size,
     User,
 )
-from stateroom.quantity import format_cpu, format_memory
+from stateroom.quantity import SPELLED
 from stateroom.wording import did_you_mean, listed, quoted, shown
 
 Path = tuple[str | int, ...]
@@ -187,7 +187,7 @@ def _limits_of_groups(parts: Parts) -> Iterator[Fault]:
 
 
 def _group_quota(path: Path, quota: Quota, of_all: Quota | None) -> Iterator[Fault]:
-    for kind, spelled in _SPELLED.items():
+    for kind, spelled in SPELLED.items():
         amount, everyone = getattr(quota, kind), getattr(of_all, kind, None)
         if amount is None or of_all is None:
             continue
@@ -234,7 +234,7 @@ class _End(NamedTuple):
         return int(getattr(self.range, self.key))
 
     def spelled(self, amount: int) -> str:
-        return _SPELLED[self.kind](amount)
+        return SPELLED[self.kind](amount)
 
     def beyond(self, amount: int) -> int:
         """How much further out this end is than `amount`, negative if it is further in."""
@@ -276,12 +276,9 @@ def _quotas_hold_the_default(parts: Parts) -> Iterator[Fault]:
         for kind in ("cpu", "memory", "gpu"):
             limit, needed = getattr(quota, kind), getattr(size, kind)
             if limit is not None and limit < needed:
-                spelled = _SPELLED[kind]
+                spelled = SPELLED[kind]
                 sentence = f'the default size "{size.id}" takes {spelled(needed)}, so that {spelled(limit)} lets nobody'
                 yield Fault((*path, kind), f"{sentence} start it; write at least {spelled(needed)}")
-
-
-_SPELLED: Mapping[str, Callable[[int], str]] = {"servers": str, "cpu": format_cpu, "memory": format_memory, "gpu": str}
 
 
 def _not_listed(kind: str, name: str, known: Iterable[str]) -> str:

@@ -21,7 +21,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from stateroom.catalog import CUSTOM, CpuRange, Custom, GpuRange, Image, MemoryRange, Size
 from stateroom.choice import AMOUNTS, KEYS, PROFILE, Choice
 from stateroom.policy import Allowance
-from stateroom.quantity import Resources, format_cpu, format_memory, gibibytes, parse_memory
+from stateroom.quantity import Resources, format_cpu, format_memory, gibibytes, parse_memory, short_gibibytes
 from stateroom.quota import Left, server_title
 from stateroom.wording import joined, listed, quoted
 
@@ -32,7 +32,6 @@ _MOST_IN_SIGHT = 12  # cards of one kind; of more, the rest is folded away
 _IN_SIGHT = 9  # three rows of three
 
 _LONGEST = 64  # of a text shown in a field
-_LONGEST_NUMBER = 8  # a longer one, such as 500 MB in GiB, reads better with another unit
 
 _DECIMAL_COMMA = re.compile(r"([0-9]*),([0-9]+\D*)", re.ASCII)
 _BARE_NUMBER = re.compile(r"[0-9.]+", re.ASCII)
@@ -377,10 +376,9 @@ def _memory_text(text: str) -> str:
     if _BARE_NUMBER.fullmatch(number):
         return number
     try:
-        number = gibibytes(parse_memory(text))
+        return short_gibibytes(parse_memory(text)) or text
     except ValueError:
         return text
-    return number if len(number) <= _LONGEST_NUMBER else text
 
 
 @cache

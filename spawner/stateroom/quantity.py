@@ -8,6 +8,7 @@ the project.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -28,7 +29,7 @@ _UNITS = {
     "KI": KiB, "MI": MiB, "GI": GiB, "TI": TiB,
     "KB": 1000, "MB": 1000**2, "GB": 1000**3, "TB": 1000**4,
 }  # fmt: skip
-_SPELLED = ((TiB, "TiB"), (GiB, "GiB"), (MiB, "MiB"), (KiB, "KiB"))
+_BINARY = ((TiB, "TiB"), (GiB, "GiB"), (MiB, "MiB"), (KiB, "KiB"))
 
 # Beyond any machine; an amount above it is a slip of the finger or an attack.
 _MOST_CPU = 10**6 * MILLI
@@ -36,6 +37,7 @@ _MOST_MEMORY = 1024**2 * TiB
 
 # Longer texts than this are no amounts; it also bounds the work on hostile input.
 _LONGEST = 32
+_LONGEST_NUMBER = 8  # of GiB, in a field or a sentence
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
 _MEMORY = re.compile(r"([0-9.]+)\s*([A-Za-z]+)", re.ASCII)
 _COUNT = re.compile(r"[0-9]{1,6}", re.ASCII)
@@ -103,7 +105,7 @@ def format_cpu(milli: int) -> str:
 
 def format_memory(amount: int) -> str:
     """`3221225472` -> "3 GiB", to two decimals, for people."""
-    for unit, name in _SPELLED:
+    for unit, name in _BINARY:
         if amount >= unit:
             return f"{_plain(round(Decimal(amount) / unit, 2))} {name}"
     return f"{amount} B"
@@ -118,6 +120,16 @@ def format_memory_exactly(amount: int) -> str:
 def gibibytes(amount: int) -> str:
     """Bytes as a plain number of GiB, for a number field: `536870912` -> "0.5"."""
     return _plain(Decimal(amount) / GiB)
+
+
+def short_gibibytes(amount: int) -> str:
+    """`gibibytes` where that is short, else "": 500 MB reads better with another unit."""
+    number = gibibytes(amount)
+    return number if len(number) <= _LONGEST_NUMBER else ""
+
+
+# How each kind of what is limited is written.
+SPELLED: Mapping[str, Callable[[int], str]] = {"servers": str, "cpu": format_cpu, "memory": format_memory, "gpu": str}
 
 
 def _text(value: object) -> str | None:

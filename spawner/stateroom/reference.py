@@ -10,8 +10,7 @@ from pydantic import BaseModel, PlainSerializer
 from pydantic.fields import FieldInfo
 
 from stateroom.catalog import Catalog
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
+from stateroom.schema import DIALECT
 
 
 def catalog_schema() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -22,12 +22,11 @@ from stateroom.policy import (
     ranges_of,
     why_offered,
 )
-from stateroom.quantity import format_cpu, format_memory
+from stateroom.quantity import SPELLED
 from stateroom.quota import KINDS
 from stateroom.schema import schema_from_allowance
 from stateroom.wording import did_you_mean, joined, quoted
 
-_SPELLED: Mapping[str, Callable[[int], str]] = {"cpu": format_cpu, "memory": format_memory, "gpu": str}
 _UNITS = {"cpu": "CPU", "memory": "memory", "gpu": "GPU"}
 
 _WIDE = 200  # columns of what is no terminal, so that a line stays a line
@@ -118,7 +117,7 @@ def _life(image: Image) -> str:
 
 def _custom_rows(catalog: Catalog, person: Person) -> Iterator[_Row]:
     for kind, (least, most) in ranges_of(catalog, person).items():
-        spelled, step = _SPELLED[kind], getattr(catalog.custom, kind).step
+        spelled, step = SPELLED[kind], getattr(catalog.custom, kind).step
         ends = f"{spelled(least.value or 0)} to {spelled(most.value or 0)}, in steps of {spelled(step)}"
         why = least.source if least.source == most.source else f"least: {least.source}, most: {most.source}"
         yield _UNITS[kind], ends, why
