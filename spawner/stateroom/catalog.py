@@ -196,6 +196,9 @@ class Model(BaseModel):
         return {} if value is None else value
 
 
+Pull = Literal["missing", "always", "never"]
+
+
 class Image(Model):
     """A container image that servers may run."""
 
@@ -203,6 +206,11 @@ class Image(Model):
     title: str = Field("", description="What users see; the id if left out.", max_length=200)
     description: str = Field("", description="One or two sentences for the form.", max_length=2000)
     image: str = Field(description="The container image's reference, such as stateroom/unified:1.", min_length=1)
+    pull: Pull = Field(
+        "missing",
+        description="When a start fetches the image from its registry: `missing`, where the machine has none of this "
+        "name; `always`, to have the newest behind a tag that moves; `never`, where it is put there by other means.",
+    )
     default: bool = Field(False, description="Whether this is the image of a start without a choice.")
     groups: tuple[Name, ...] = Field((), description="Only for members of these groups; for everyone if left out.")
     users: tuple[Name, ...] = Field((), description="Only for these users, beside the members of `groups`.")

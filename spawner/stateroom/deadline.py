@@ -30,6 +30,10 @@ class Deadline:
         """Seconds left, never below zero."""
         return max(0.0, self.at - time.monotonic())
 
+    def later(self, seconds: float) -> Deadline:
+        """The same, put off."""
+        return Deadline(self.at + seconds, self.purpose)
+
     @asynccontextmanager
     async def enforced(self) -> AsyncIterator[None]:
         """Cancel the body when the time is over and raise DeadlineExceeded instead."""

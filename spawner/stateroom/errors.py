@@ -13,6 +13,7 @@
         ├── NameTaken            what has the server's name is not ours
         ├── HomeRefused          the home belongs to somebody else, or cannot be written to
         ├── ServerEnded          the server ended before it answered
+        │   └── OutOfMemory      since it wanted more than it may have
         └── EngineRefused        the engine said no, for a reason given in its own words
 
 `str(error)` is one or two sentences fit for the person who waits: what was
@@ -108,6 +109,10 @@ class HomeRefused(BackendError):
 
 class ServerEnded(BackendError):
     """The server ended before it answered; the message holds its last words."""
+
+
+class OutOfMemory(ServerEnded):
+    """The server ran out of its memory before it answered."""
 
 
 class EngineRefused(BackendError):

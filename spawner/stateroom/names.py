@@ -23,6 +23,7 @@ _LABEL = "io.stateroom."
 
 HUB, USER, SERVER, KIND, USER_ID = (_LABEL + word for word in ("hub", "user", "server", "kind", "user-id"))
 CPU, MEMORY, GPU = (_LABEL + word for word in ("cpu", "memory", "gpu"))
+SPEC = _LABEL + "spec"  # the hash of the spec that a server was made from
 
 _LONGEST_NUMBER = 18
 

@@ -8,9 +8,9 @@ dropped.
 
 Saved state is `accepted` (the options of the last accepted choice),
 `token_id` (the database id of the server's token while it may run), `farewell`
-(why the server ended, if not by its owner), `ran_out` (whether that was for
-want of memory) and `reports_every` (seconds between its reports of use, for
-the idle culler). The hub's own memory of options is
+(why the server ended, if not by its owner), `ran_out` (whether it, or a program
+in it, ran out of memory), `spec_hash` (of the server that this hub started) and
+`reports_every` (seconds between its reports of use, for the idle culler). The hub's own memory of options is
 kept equal to `accepted`, since the hub stores options before they are checked.
 """
 
@@ -25,9 +25,11 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import jupyterhub
 from jupyterhub import orm
+from jupyterhub.app import JupyterHub
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from tornado import web
@@ -42,7 +44,14 @@ from stateroom.backends.memory import Behaviour, MemoryBackend
 from stateroom.catalog import Catalog, DockerHome, Quota, format_duration
 from stateroom.choice import Choice, Recalled, choose, larger, recall
 from stateroom.deadline import Deadline
-from stateroom.errors import BackendError, BackendUnavailable, ChoiceRefused, QuotaExceeded, StateroomError
+from stateroom.errors import (
+    BackendError,
+    BackendUnavailable,
+    ChoiceRefused,
+    OutOfMemory,
+    QuotaExceeded,
+    StateroomError,
+)
 from stateroom.form import FormState, options_from_form, render_form, values_from_choice, values_from_query
 from stateroom.loading import CatalogFile, watched_catalog_file
 from stateroom.names import HomeRef, ServerRef
@@ -93,6 +102,7 @@ class StateroomSpawner(Spawner):
         self._farewell = ""
         self._ran_out = False
         self._token_id: int | None = None
+        self._spec_hash = ""
         self._reports_every = 0
         self._choice: Choice | None = None
         self._starting = False
@@ -125,6 +135,8 @@ class StateroomSpawner(Spawner):
         typed = (_typed.get() or _Typed()).state
         # After a refusal the hub has the default server render the form, whichever server is meant.
         notices = [self._farewell] if self._farewell and not typed.errors else []
+        if self._ran_out and not notices and not typed.errors:
+            notices = ["A program in your last server ran out of memory, and was ended."]
         left = typed.left if typed.errors else tuple(await self.left())
         values = dict(typed.values)
         allowance = self.allowance()
@@ -226,12 +238,14 @@ class StateroomSpawner(Spawner):
         self._starting = True
         token = orm.APIToken.find(self.user.db, self.api_token)
         self._token_id = token.id if token else None
+        self._spec_hash = spec.hash
         # Before the first call to the engine, so that a hub killed from here on knows what it began.
         self._save()
         try:
             return await self._backend().start(spec, deadline, self._progress.report)
         except BackendError as error:
             self._revoke_token()
+            self._ran_out = isinstance(error, OutOfMemory)
             self.log.warning("Could not start %s: %s %s", self._log_name, error, error.detail)
             raise _failure(error) from error
         except asyncio.CancelledError:
@@ -261,20 +275,23 @@ class StateroomSpawner(Spawner):
             # Says nothing about the server; the hub would forget it.
             self.log.warning("Cannot look at %s: %s %s", self._log_name, error, error.detail)
             return None
-        if state.life in (Life.RUNNING, Life.STARTING):
+        if state.life is Life.RUNNING and self._spec_hash in ("", state.spec_hash):
             return None
         self._farewell = self._last_word(state)
-        self._ran_out = state.out_of_memory
+        self._ran_out = self._ran_out or state.out_of_memory
         return state.exit_code
 
     def _last_word(self, state: ServerState) -> str:
         """Why a server is no more, for its owner's next form."""
+        if state.life in (Life.RUNNING, Life.STARTING):
+            # What is there was not made, or not started, by the last start.
+            return "The hub was restarted while your server was starting. Start it again."
         if state.life is Life.ABSENT:
             return "Your server was stopped from outside the hub."
         if state.out_of_memory and self._accepted is not None:
             memory = format_memory(recall(self._accepted, self.allowance()).choice.memory)
             return f"Your server ran out of its {memory} of memory, and ended."
-        return f"Your server ended by itself. {state.reason}".rstrip()
+        return f"Your server has ended. {state.reason}" if state.reason else "Your server ended by itself."
 
     async def get_url(self) -> str:
         """Where the server is now; asked when a hub has restarted.
@@ -296,9 +313,9 @@ class StateroomSpawner(Spawner):
             yield {"progress": percent, "message": message}
 
     def start_polling(self) -> None:
-        """Polls as the hub wants, and looks at once when the backend tells of an end."""
+        """Polls as the hub wants, and acts at once when the backend tells of a change."""
         super().start_polling()
-        self._watch = asyncio.ensure_future(self._notice_end())
+        self._watch = asyncio.ensure_future(self._follow())
 
     def stop_polling(self) -> None:
         """Ends both. Runs inside the watch itself when that noticed the end."""
@@ -334,6 +351,7 @@ class StateroomSpawner(Spawner):
             "token_id": self._token_id,
             "farewell": self._farewell,
             "ran_out": self._ran_out,
+            "spec_hash": self._spec_hash,
             "reports_every": self._reports_every,
         }
         return {key: value for key, value in state.items() if value}
@@ -345,12 +363,14 @@ class StateroomSpawner(Spawner):
         self._token_id = state.get("token_id")
         self._farewell = state.get("farewell", "")
         self._ran_out = state.get("ran_out", False)
+        self._spec_hash = state.get("spec_hash", "")
         self._reports_every = state.get("reports_every", 0)
 
     def clear_state(self) -> None:
         """Forget the server; the accepted choice and the reason of its end stay."""
         super().clear_state()
         self._token_id = None
+        self._spec_hash = ""
         self._reports_every = 0
 
     def _save(self) -> None:
@@ -364,9 +384,27 @@ class StateroomSpawner(Spawner):
         self._token_id = None
         self._save()
 
-    async def _notice_end(self) -> None:
-        await self._backend().ended(self._ref())
+    async def _follow(self) -> None:
+        """Follow the running server from change to change; the hub is told of its end."""
+        state = await self._backend().changed(self._ref(), None)
+        while state.life is Life.RUNNING:
+            if state.out_of_memory and not self._ran_out:
+                self.log.warning("A program in %s ran out of memory, and was ended.", self._log_name)
+                self._ran_out = True
+                self._save()
+            await self._route_to(state.address)
+            state = await self._backend().changed(self._ref(), state)
         await self.poll_and_notify()
+
+    async def _route_to(self, address: str) -> None:
+        """Tell hub and proxy where the server is, if it has moved: a container may come back on another address."""
+        there = urlsplit(address)
+        if not address or (there.hostname, there.port) == (self.server.ip, self.server.port):
+            return
+        self.log.warning("%s is at %s now.", self._log_name, address)
+        self.server.ip, self.server.port = there.hostname, there.port
+        self.user.db.commit()
+        await JupyterHub.instance().proxy.add_user(self.user, self.name)
 
     # Parts
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
-from stateroom.catalog import Catalog
+from stateroom.catalog import Catalog, Pull
 from stateroom.choice import Choice
 from stateroom.names import HomeRef, ServerRef
 from stateroom.policy import Allowance
 from stateroom.quantity import Resources, format_cpu
 
 PORT = 8888  # where a server listens inside its container, the Jupyter convention
+
+_HASH_LETTERS = 32
 
 # The variables that grant access. They reach the server by a file, never by its configuration.
 SECRET_VARIABLES = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
@@ -44,12 +48,23 @@ class ServerSpec:
     reserved_memory: int = 0
     supplemental_groups: tuple[int, ...] = ()
     service_account: str | None = None
+    pull: Pull = "missing"
     pull_timeout: float = 1200.0
 
     @property
     def resources(self) -> Resources:
         """What the server has."""
         return Resources(self.cpu, self.memory, self.gpu)
+
+    @property
+    def hash(self) -> str:
+        """Tells this start's server from any other under its name, an earlier one of the same size too.
+
+        The token goes into it, and is new at each start. It is too long to be
+        found from its hash, so this may be shown.
+        """
+        data = json.dumps(asdict(self), sort_keys=True, default=dict)
+        return hashlib.sha256(data.encode("utf-8", "surrogatepass")).hexdigest()[:_HASH_LETTERS]
 
 
 def build_spec(
@@ -89,6 +104,7 @@ def build_spec(
         secrets={name: variables[name] for name in SECRET_VARIABLES if variables.get(name)},
         supplemental_groups=allowance.identity.supplemental_groups,
         service_account=allowance.identity.service_account,
+        pull=choice.image.pull,
         pull_timeout=catalog.start.pull_timeout,
     )
 

@@ -84,7 +84,8 @@ async def test_stopping_what_is_gone_or_never_was_is_no_error(subject: Subject) 
 async def test_a_killed_server_is_noticed_within_two_seconds(subject: Subject) -> None:
     spec = make_spec(subject)
     await subject.backend.start(spec, soon(), unheard)
-    ended = asyncio.ensure_future(subject.backend.ended(spec.ref))
+    running = await subject.backend.state(spec.ref)
+    ended = asyncio.ensure_future(subject.backend.changed(spec.ref, running))
     await asyncio.sleep(0.2)
     assert not ended.done()
     subject.kill(spec.ref)
@@ -94,10 +95,20 @@ async def test_a_killed_server_is_noticed_within_two_seconds(subject: Subject) -
 
 async def test_an_end_that_came_first_is_told_at_once(subject: Subject) -> None:
     spec = make_spec(subject)
-    assert (await subject.backend.ended(spec.ref)).life is Life.ABSENT
+    assert (await subject.backend.changed(spec.ref, None)).life is Life.ABSENT
     await subject.backend.start(spec, soon(), unheard)
+    running = await subject.backend.state(spec.ref)
     subject.kill(spec.ref)
-    assert (await asyncio.wait_for(subject.backend.ended(spec.ref), 2)).life is Life.ENDED
+    assert (await asyncio.wait_for(subject.backend.changed(spec.ref, running), 2)).life is Life.ENDED
+
+
+async def test_a_server_tells_which_start_made_it(subject: Subject) -> None:
+    spec = make_spec(subject)
+    later = make_spec(subject, secrets={"JUPYTERHUB_API_TOKEN": "another"})
+    await subject.backend.start(spec, soon(), unheard)
+    assert (await subject.backend.state(spec.ref)).spec_hash == spec.hash
+    await subject.backend.start(later, soon(), unheard)
+    assert (await subject.backend.state(spec.ref)).spec_hash == later.hash != spec.hash
 
 
 async def test_a_start_replaces_what_is_left_of_the_last(subject: Subject) -> None:

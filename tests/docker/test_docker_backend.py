@@ -15,7 +15,7 @@ from stateroom.backends.docker.payload import PROCESS_LIMIT
 from stateroom.backends.memory import Behaviour
 from stateroom.catalog import DockerHome
 from stateroom.deadline import Deadline
-from stateroom.errors import EngineRefused, ImageUnfit, NameTaken
+from stateroom.errors import EngineRefused, ImageUnfit, NameTaken, OutOfMemory
 from stateroom.names import HUB, USER
 from stateroom.progress import Progress
 from stateroom.spec import ServerSpec
@@ -227,7 +227,7 @@ async def test_running_out_of_memory_is_told(subject: DockerSubject) -> None:
         subject.client, "stateroom.test/hog:1", f'FROM {BASE_IMAGE}\nCMD ["python3", "-c", "{hog}"]\n', ""
     )
     spec = make_spec(subject, image=tag)
-    with pytest.raises(Exception, match=r"exit code 137\)\. It ran out of memory"):
+    with pytest.raises(OutOfMemory, match=r"ran out of its 128 MiB of memory before it answered\. Choose more"):
         await subject.backend.start(spec, Deadline.after(30, "waiting"), unheard)
 
 

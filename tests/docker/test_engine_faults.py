@@ -82,7 +82,7 @@ async def test_running_servers_stay_known_and_a_death_meanwhile_is_found_out(
     subject: DockerSubject, proxy: EngineProxy, mood: Mood
 ) -> None:
     ada, bob = await running(subject, "ada"), await running(subject, "bob")
-    ended = asyncio.ensure_future(subject.backend.ended(bob.ref))
+    ended = asyncio.ensure_future(subject.backend.changed(bob.ref, await subject.backend.state(bob.ref)))
     proxy.mood = mood
     for _ in range(20):
         assert (await subject.backend.state(ada.ref)).life is Life.RUNNING

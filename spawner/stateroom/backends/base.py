@@ -36,7 +36,8 @@ class ServerState:
     address: str = ""
     exit_code: int = 0
     reason: str = ""  # one sentence on why it ended, where that is known
-    out_of_memory: bool = False  # whether it ended for want of memory
+    out_of_memory: bool = False  # whether it ended for want of memory, or a program in it while it runs on
+    spec_hash: str = ""  # of the spec that it was made from
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +75,8 @@ class Backend(Protocol):
         """
         ...
 
-    async def ended(self, ref: ServerRef) -> ServerState:
-        """Wait until the server no longer runs; return at once if it does not.
+    async def changed(self, ref: ServerRef, known: ServerState | None) -> ServerState:
+        """Wait until the server's state is another than `known`; with None, until anything is known of it.
 
         Outlasts an engine that is away. Cancel to give up.
         """

@@ -34,6 +34,11 @@ PULL = (
         '"{image}" is no name of an image. Choose another one, and tell an administrator to correct the catalog.',
     ),
     Trouble(
+        "credentials? store|docker-credential-",
+        'The logins for registries cannot be read here, so "{image}" cannot be fetched. Choose another image, and tell '
+        "an administrator.",
+    ),
+    Trouble(
         "unauthorized|authentication required|no basic auth|pull access denied|denied: ",
         'The registry does not give out "{image}" without a login. Choose another image, and tell an administrator, '
         "who can log the engine in.",

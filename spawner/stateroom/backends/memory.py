@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from stateroom.backends.base import Life, Report, RunningServer, ServerState
@@ -34,13 +34,19 @@ class _Server:
     spec: ServerSpec
     log: list[str] = field(default_factory=list)
     state: ServerState = field(default_factory=lambda: ServerState(Life.STARTING))
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
     over: asyncio.Event = field(default_factory=asyncio.Event)
     listener: asyncio.Server | None = None
+
+    def become(self, state: ServerState) -> None:
+        self.state = replace(state, spec_hash=self.spec.hash)
+        self.changed.set()
+        self.changed = asyncio.Event()
 
     def end(self, exit_code: int, reason: str) -> None:
         if self.listener is not None:
             self.listener.close()
-        self.state = ServerState(Life.ENDED, exit_code=exit_code, reason=reason)
+        self.become(ServerState(Life.ENDED, exit_code=exit_code, reason=reason))
         self.over.set()
 
 
@@ -52,6 +58,7 @@ class MemoryBackend:
         self._servers: dict[ServerRef, _Server] = {}
         self._homes: dict[str, HomeRef] = {}
         self._starts = Starts()
+        self._appeared = asyncio.Event()  # a server under a name that had none
 
     async def start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
         """See Backend.start."""
@@ -62,13 +69,12 @@ class MemoryBackend:
         server = self._servers.get(ref)
         return server.state if server else ServerState(Life.ABSENT)
 
-    async def ended(self, ref: ServerRef) -> ServerState:
-        """See Backend.ended."""
-        server = self._servers.get(ref)
-        if server is None:
-            return ServerState(Life.ABSENT)
-        await server.over.wait()
-        return await self.state(ref)
+    async def changed(self, ref: ServerRef, known: ServerState | None) -> ServerState:
+        """See Backend.changed."""
+        while (state := await self.state(ref)) == known:
+            server = self._servers.get(ref)
+            await (server.changed if server else self._appeared).wait()
+        return state
 
     async def stop(self, ref: ServerRef, deadline: Deadline) -> None:  # noqa: ARG002 - ends at once
         """See Backend.stop."""
@@ -110,6 +116,8 @@ class MemoryBackend:
         self._homes[spec.home.name] = spec.home
         self._remove(spec.ref)
         server = self._servers[spec.ref] = _Server(spec)
+        self._appeared.set()
+        self._appeared = asyncio.Event()
         try:
             async with deadline.enforced():
                 report(Progress(Phase.STARTING, "Starting your server"))
@@ -130,7 +138,7 @@ class MemoryBackend:
         server.listener = await asyncio.start_server(_answer, "127.0.0.1", 0)
         host, port = server.listener.sockets[0].getsockname()
         await wait_until_answers(f"http://{host}:{port}", server.spec.base_url)
-        server.state = ServerState(Life.RUNNING, f"http://{host}:{port}")
+        server.become(ServerState(Life.RUNNING, f"http://{host}:{port}"))
         return server.state.address
 
     def _remove(self, ref: ServerRef) -> None:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from stateroom.backends.base import Life, Report, RunningServer, ServerState
 from stateroom.backends.diagnosis import START, diagnosed
 from stateroom.backends.docker.engine import Engine
 from stateroom.backends.docker.events import ServerWatch
-from stateroom.backends.docker.payload import ImageFacts, container_payload, facts_from_image, files_archive
+from stateroom.backends.docker.payload import (
+    HOME_UNWRITABLE,
+    ImageFacts,
+    container_payload,
+    facts_from_image,
+    files_archive,
+    home_source,
+)
 from stateroom.backends.docker.pulling import Pulls
 from stateroom.backends.starts import Starts
 from stateroom.catalog import DockerHome
@@ -23,16 +32,23 @@ from stateroom.errors import (
     HomeRefused,
     ImageUnavailable,
     NameTaken,
+    OutOfMemory,
     ServerEnded,
 )
 from stateroom.names import USER_ID, HomeRef, ServerRef, resources_from_labels, server_from_labels
 from stateroom.progress import Phase, Progress
+from stateroom.quantity import format_memory
 from stateroom.readiness import wait_until_answers
 from stateroom.spec import ServerSpec
 
 _LAST_WORDS = 20  # lines of a dead server's log that are looked at
 _MOST_SHOWN = 400  # letters of them that are shown
-_GRACE = 10  # seconds between asking a server to end and killing it
+_GRACE = 10.0  # seconds between asking a server to end and killing it
+_PATIENCE = 5.0  # seconds for the clearing away after a failed start
+_RETRY_PAUSE = 2.0
+
+# Starts that the engine works on at once. More would not be done earlier, but all of them later.
+_STARTS_AT_ONCE = 4
 
 
 class DockerBackend:
@@ -45,6 +61,8 @@ class DockerBackend:
         self._engine = Engine()
         self._watch = ServerWatch(self._engine, hub, network)
         self._starts = Starts()
+        self._slots = asyncio.Semaphore(_STARTS_AT_ONCE)
+        self._removals: dict[ServerRef, asyncio.Task[None]] = {}
         self._facts: dict[str, ImageFacts] = {}
         self._pulls = Pulls(self._engine)
 
@@ -56,20 +74,19 @@ class DockerBackend:
         """See Backend.state."""
         return await self._watch.state(ref.name)
 
-    async def ended(self, ref: ServerRef) -> ServerState:
-        """See Backend.ended."""
-        return await self._watch.ended(ref.name)
+    async def changed(self, ref: ServerRef, known: ServerState | None) -> ServerState:
+        """See Backend.changed."""
+        return await self._watch.changed(ref.name, known)
 
     async def stop(self, ref: ServerRef, deadline: Deadline) -> None:
-        """See Backend.stop."""
+        """See Backend.stop. What the engine could not do now is done when it answers again."""
         await self._starts.cancel(ref)
-        found = await self._found(ref)
-        if found is None:
-            return
-        if found["State"]["Running"]:
+        try:
             async with deadline.enforced():
-                await self._engine.stop_container(ref.name, min(_GRACE, int(deadline.left())))
-        await self._remove(ref)
+                await self._end(ref)
+        except BackendError:
+            self._remove_later(ref)
+            raise
 
     async def list(self) -> list[RunningServer]:
         """See Backend.list."""
@@ -93,20 +110,20 @@ class DockerBackend:
 
     async def close(self) -> None:
         """See Backend.close."""
+        for removal in self._removals.values():
+            removal.cancel()
         self._watch.close()
         self._engine.close()
 
     async def _start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
-        report(Progress(Phase.PREPARING, "Looking for the image"))
-        image = await self._image(spec, report)
-        claim_home = await self._ensure_home(spec.home)
+        if removal := self._removals.pop(spec.ref, None):
+            removal.cancel()
+            await asyncio.wait([removal])
+        image, deadline = await self._image(spec, deadline, report)
         try:
             async with deadline.enforced():
-                report(Progress(Phase.CREATING, "Preparing your server"))
-                await self._create(spec, image)
-                await self._engine.put_archive(spec.ref.name, files_archive(spec, image, claim_home=claim_home))
-                report(Progress(Phase.STARTING, "Starting your server"))
-                await self._engine.start_container(spec.ref.name)
+                async with self._slot(report):
+                    await self._run(spec, image, report)
                 report(Progress(Phase.ANSWERING, "Waiting for your server to answer"))
                 return await self._answer(spec)
         except EngineRefused as error:
@@ -116,23 +133,60 @@ class DockerBackend:
         except (ServerEnded, DeadlineExceeded) as error:
             words = await self._last_words(spec)
             await self._discard(spec.ref)
+            if HOME_UNWRITABLE in words:
+                raise self._unwritable(spec, image) from error
             raise type(error)(f"{error} {words}".rstrip(), detail=error.detail) from error
         except BaseException:
             await self._discard(spec.ref)
             raise
 
-    async def _image(self, spec: ServerSpec, report: Report) -> ImageFacts:
-        inspected = await self._engine.inspect_image(spec.image)
-        if inspected is None:
+    async def _image(self, spec: ServerSpec, deadline: Deadline, report: Report) -> tuple[ImageFacts, Deadline]:
+        """Have the image on the engine, and know it; the deadline, put off by the time that a pull took."""
+        report(Progress(Phase.PREPARING, "Looking for the image"))
+        async with deadline.enforced():
+            facts = await self._facts_of(spec.image)
+        if facts is None and spec.pull == "never":
+            raise ImageUnavailable(
+                f'The image "{spec.image}" is not on the machine, and the catalog says never to fetch it. '
+                "Choose another image, and tell an administrator."
+            )
+        if facts is None or spec.pull == "always":
+            began = time.monotonic()
             await self._pulls.pull(spec.image, spec.pull_timeout, report)
-            inspected = await self._engine.inspect_image(spec.image)
-        if inspected is None:
+            deadline = deadline.later(time.monotonic() - began)
+            async with deadline.enforced():
+                facts = await self._facts_of(spec.image)
+        if facts is None:
             raise ImageUnavailable(f'The image "{spec.image}" was pulled but is not there. Tell an administrator.')
+        return facts, deadline
+
+    async def _facts_of(self, image: str) -> ImageFacts | None:
+        """What must be known of the image, None if it is not on the engine."""
+        inspected = await self._engine.inspect_image(image)
+        if inspected is None:
+            return None
         known = self._facts.get(inspected["Id"])
         if known is None:
             passwd = await self._engine.read_passwd(inspected["Id"])
-            known = self._facts[inspected["Id"]] = facts_from_image(spec.image, inspected, passwd)
+            known = self._facts[inspected["Id"]] = facts_from_image(image, inspected, passwd)
         return known
+
+    @asynccontextmanager
+    async def _slot(self, report: Report) -> AsyncIterator[None]:
+        """One of the few starts that the engine works on: it finishes those begun before it begins another."""
+        if self._slots.locked():
+            report(Progress(Phase.PREPARING, "Waiting for the servers that others are starting", 0.5))
+        async with self._slots:
+            yield
+
+    async def _run(self, spec: ServerSpec, image: ImageFacts, report: Report) -> None:
+        """Everything that the engine does for a start."""
+        report(Progress(Phase.CREATING, "Preparing your server"))
+        claim_home = await self._ensure_home(spec.home)
+        await self._create(spec, image)
+        await self._engine.put_archive(spec.ref.name, files_archive(spec, image, claim_home=claim_home))
+        report(Progress(Phase.STARTING, "Starting your server"))
+        await self._engine.start_container(spec.ref.name)
 
     async def _ensure_home(self, home: HomeRef) -> bool:
         """Whether the home must be handed to the server's user: it is new, or a folder the engine makes."""
@@ -162,7 +216,7 @@ class DockerBackend:
         try:
             await self._engine.create_container(spec.ref.name, payload)
         except NameTaken:
-            found = await self._engine.inspect_container(spec.ref.name)
+            found = await self._watch.look(spec.ref.name)
             if found is not None and not _is(spec.ref, found):
                 raise NameTaken(
                     f'A container named "{spec.ref.name}" is there, and it is not of this hub. '
@@ -173,31 +227,75 @@ class DockerBackend:
 
     async def _answer(self, spec: ServerSpec) -> str:
         """Wait until the server answers or ends, whichever is first."""
-        state = await self._watch.look(spec.ref.name)
+        await self._watch.look(spec.ref.name)
+        state = self._watch.last(spec.ref.name)
         if not state.address:
-            raise ServerEnded(_farewell(state))
-        ended = asyncio.ensure_future(self.ended(spec.ref))
+            raise _ended(spec, state)
+        over = asyncio.ensure_future(self._over(spec.ref, state))
         answers = asyncio.ensure_future(wait_until_answers(state.address, spec.base_url))
         try:
-            await asyncio.wait([ended, answers], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([over, answers], return_when=asyncio.FIRST_COMPLETED)
             if answers.done():
                 answers.result()
                 return state.address
-            raise ServerEnded(_farewell(ended.result()))
+            raise _ended(spec, over.result())
         finally:
-            ended.cancel()
+            over.cancel()
             answers.cancel()
 
+    async def _over(self, ref: ServerRef, state: ServerState) -> ServerState:
+        """Wait until a server that runs, as `state` says, does so no more."""
+        while state.life is Life.RUNNING:
+            state = await self.changed(ref, state)
+        return state
+
+    async def _end(self, ref: ServerRef) -> None:
+        """Ask the server to end, kill it if it does not, and remove it. No thread waits meanwhile."""
+        found = await self._found(ref)
+        if found is None:
+            return
+        if found["State"]["Running"]:
+            await self._engine.signal_container(ref.name, found["Config"].get("StopSignal") or "SIGTERM")
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_GRACE):
+                    await self._over(ref, self._watch.last(ref.name))
+        await self._remove(ref)
+
     async def _last_words(self, spec: ServerSpec) -> str:
-        with contextlib.suppress(BackendError):
-            return last_words(await self.logs(spec.ref, _LAST_WORDS), spec.secrets.values())
+        with contextlib.suppress(BackendError, TimeoutError):
+            async with asyncio.timeout(_PATIENCE):
+                return last_words(await self.logs(spec.ref, _LAST_WORDS), spec.secrets.values())
         return ""
 
+    def _unwritable(self, spec: ServerSpec, image: ImageFacts) -> HomeRefused:
+        return HomeRefused(
+            f'Your home cannot be written to by the user of the image "{spec.image}", number {image.uid}. '
+            f"It was left as it is; an administrator must give {home_source(spec.home, self._homes)} to that user."
+        )
+
     async def _discard(self, ref: ServerRef) -> None:
-        """Leave nothing of a failed start. An engine that is away keeps it until the next start removes it."""
-        with contextlib.suppress(BackendError):
-            if await self._found(ref):
-                await self._remove(ref)
+        """Leave nothing of a failed start; with an engine that does not answer, once it does."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                if await self._found(ref):
+                    await self._remove(ref)
+        except (BackendError, TimeoutError):
+            self._remove_later(ref)
+
+    def _remove_later(self, ref: ServerRef) -> None:
+        if ref not in self._removals:
+            self._removals[ref] = asyncio.create_task(self._keep_removing(ref))
+            self._removals[ref].add_done_callback(lambda _: self._removals.pop(ref, None))
+
+    async def _keep_removing(self, ref: ServerRef) -> None:
+        while True:
+            await asyncio.sleep(_RETRY_PAUSE)
+            # A call that hung may still make what is to be removed.
+            await self._engine.settled()
+            with contextlib.suppress(BackendError):
+                if await self._found(ref):
+                    await self._remove(ref)
+                return
 
     async def _remove(self, ref: ServerRef) -> None:
         await self._engine.remove_container(ref.name)
@@ -206,7 +304,7 @@ class DockerBackend:
 
     async def _found(self, ref: ServerRef) -> dict[str, Any] | None:
         """The server's container, None if there is none. One of somebody else's under its name does not count."""
-        found = await self._engine.inspect_container(ref.name)
+        found = await self._watch.look(ref.name)
         return found if found and _is(ref, found) else None
 
 
@@ -216,10 +314,13 @@ def _is(ref: ServerRef, found: dict[str, Any]) -> bool:
     return all(labels.get(key) == value for key, value in ref.labels.items())
 
 
-def _farewell(state: ServerState) -> str:
+def _ended(spec: ServerSpec, state: ServerState) -> ServerEnded:
     if state.life is Life.ABSENT:
-        return "The server was removed before it answered."
-    return f"The server ended before it answered (exit code {state.exit_code}). {state.reason}".rstrip()
+        return ServerEnded("The server was removed before it answered.")
+    if state.out_of_memory:
+        memory = format_memory(spec.memory)
+        return OutOfMemory(f"The server ran out of its {memory} of memory before it answered. Choose more memory.")
+    return ServerEnded(f"The server ended before it answered (exit code {state.exit_code}). {state.reason}".rstrip())
 
 
 def last_words(log: str, secrets: Iterable[str]) -> str:

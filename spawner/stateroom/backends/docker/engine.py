@@ -2,8 +2,9 @@
 
 The SDK blocks, so calls run on threads: a pool for the short ones and another
 for pulls, so that no pull makes a start or a poll wait. A call that has begun
-is seen to its end even when its caller is cancelled: whoever cleans up
-afterwards then finds what the call has made.
+is seen to its end even when its caller is cancelled, for some seconds: whoever
+cleans up afterwards then finds what the call has made. `settled` waits for
+those that took longer.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from stateroom.names import HUB
 
 # Starts gain up to 8 at once on an engine, measured; more only queue inside it.
 _CALLS_AT_ONCE = 8
-_PULLS_AT_ONCE = 2
+_PULLS_AT_ONCE = 6  # a registry that stalls holds one of them
 _CALL_TIMEOUT = 60  # seconds without a byte from the engine
+_CANCELLED_PATIENCE = 5  # seconds for a call whose caller was cancelled
 _PING_TIMEOUT = 5
 _LONGEST_PASSWD = 1024 * 1024
 
-# The events after which a container is not as it was.
-_TELLING = ("create", "start", "die", "destroy", "pause", "unpause", "rename")
+# The events after which a container is not as it was. Whoever creates one knows it.
+_TELLING = ("start", "die", "oom", "destroy", "pause", "unpause", "rename")
 
 _Result = TypeVar("_Result")
 
@@ -49,6 +51,7 @@ class Engine:
         self._connecting = threading.Lock()
         self._calls = ThreadPoolExecutor(_CALLS_AT_ONCE, thread_name_prefix="docker-call")
         self._pulls = ThreadPoolExecutor(_PULLS_AT_ONCE, thread_name_prefix="docker-pull")
+        self._late: set[asyncio.Future[Any]] = set()
 
     async def inspect_image(self, reference: str) -> dict[str, Any] | None:
         """The image's description, None if it is not on the engine. Raises ImageUnavailable for what is no name."""
@@ -59,7 +62,7 @@ class Engine:
         return await self._call(lambda client: _read_passwd(client, image_id))
 
     async def pull(self, reference: str, told: Callable[[Mapping[str, Any]], None]) -> None:
-        """Pull the image. Raises ImageUnavailable with the registry's words.
+        """Pull the image, with the logins of `docker login` as they are now. Raises ImageUnavailable.
 
         `told` hears every line of the engine's, on the pull's thread.
         """
@@ -81,13 +84,18 @@ class Engine:
         """The container's description, None if there is none."""
         return await self._call(lambda client: _or_none(lambda: client.inspect_container(name)))
 
-    async def stop_container(self, name: str, seconds: int) -> None:
-        """Ask the container to end, kill it after `seconds`. Idempotent."""
-        await self._call(lambda client: _or_none(lambda: client.stop(name, timeout=seconds)))
+    async def signal_container(self, name: str, signal: str) -> None:
+        """Send the container's first process a signal. Idempotent: one that has ended needs none."""
+        await self._call(lambda client: _signal_container(client, name, signal))
 
     async def remove_container(self, name: str) -> None:
         """Kill and remove the container with its nameless volumes. Idempotent."""
         await self._call(lambda client: _remove_container(client, name))
+
+    async def settled(self) -> None:
+        """Wait for the calls whose callers have left."""
+        while self._late:
+            await asyncio.wait(self._late)
 
     async def read_logs(self, name: str, lines: int) -> str:
         """The last lines the container wrote, "" if there is none."""
@@ -115,13 +123,19 @@ class Engine:
         return await self._on(self._calls, work)
 
     async def _on(self, pool: ThreadPoolExecutor, work: Callable[[docker.APIClient], _Result]) -> _Result:
-        running = asyncio.get_running_loop().run_in_executor(pool, self._do, work)
+        call = pool.submit(self._do, work)
+        running = asyncio.wrap_future(call)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
-            if pool is self._calls:
-                await asyncio.wait([running])
+            if pool is self._calls and not call.cancel():
+                await self._let_end(running)
             raise
+
+    async def _let_end(self, running: asyncio.Future[Any]) -> None:
+        self._late.add(running)
+        running.add_done_callback(self._late.discard)
+        await asyncio.wait([running], timeout=_CANCELLED_PATIENCE)
 
     def _do(self, work: Callable[[docker.APIClient], _Result]) -> _Result:
         with translated():
@@ -250,18 +264,31 @@ def _create_container(client: docker.APIClient, name: str, payload: Mapping[str,
 
 
 def _remove_container(client: docker.APIClient, name: str) -> None:
-    try:
+    # A conflict: somebody else's removal of it is under way, which is as good.
+    with _unless(requests.codes.not_found, requests.codes.conflict):
         client.remove_container(name, force=True, v=True)
-    except docker_errors.NotFound:
-        pass
+
+
+def _signal_container(client: docker.APIClient, name: str, signal: str) -> None:
+    # A conflict: it does not run.
+    with _unless(requests.codes.not_found, requests.codes.conflict):
+        client.kill(name, signal)
+
+
+@contextmanager
+def _unless(*codes: int) -> Iterator[None]:
+    """What is refused with one of these codes was done before."""
+    try:
+        yield
     except docker_errors.APIError as error:
-        # Somebody else's removal of it is under way, which is as good.
-        if error.status_code != requests.codes.conflict:
+        if error.status_code not in codes:
             raise
 
 
 def _pull(client: docker.APIClient, reference: str, told: Callable[[Mapping[str, Any]], None]) -> None:
     repository, tag = parse_repository_tag(reference)
+    # The SDK reads the logins once, when it connects; an admin's `docker login` is to count at once.
+    client.reload_config()
     try:
         for line in client.pull(repository, tag=tag or "latest", stream=True, decode=True):
             if "error" in line:
@@ -269,6 +296,8 @@ def _pull(client: docker.APIClient, reference: str, told: Callable[[Mapping[str,
             told(line)
     except docker_errors.APIError as error:
         raise _not_pulled(reference, error.explanation or error) from error
+    except docker_errors.DockerException as error:  # a helper that keeps the logins
+        raise _not_pulled(reference, error) from error
 
 
 def _not_pulled(reference: str, reason: object) -> ImageUnavailable:

@@ -21,10 +21,17 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from typing import Any
 
 from stateroom.backends.base import Life, ServerState
 from stateroom.backends.docker.engine import Engine, Listener
-from stateroom.backends.docker.observation import Seen, seen_from_inspect, seen_from_list
+from stateroom.backends.docker.observation import (
+    Seen,
+    seen_from_inspect,
+    seen_from_list,
+    without_the_engine,
+    without_the_hub,
+)
 from stateroom.errors import BackendError, BackendUnavailable
 from stateroom.names import server_from_labels
 
@@ -38,7 +45,7 @@ _ABSENT = ServerState(Life.ABSENT)
 
 
 class ServerWatch:
-    """Knows the hub's containers, and wakes those who wait for the end of one."""
+    """Knows the hub's containers, and wakes those who wait for a change of one."""
 
     def __init__(self, engine: Engine, hub: str, network: str) -> None:
         self._engine = engine
@@ -57,26 +64,31 @@ class ServerWatch:
     async def state(self, name: str) -> ServerState:
         """What is known of a container. Raises BackendUnavailable as long as nothing is known of any."""
         await self._picture()
-        return self._state(name)
+        return self.last(name)
 
     async def all(self) -> list[Seen]:
         """Every container of the hub. Raises as `state` does."""
         await self._picture()
         return list(self._seen.values())
 
-    async def look(self, name: str) -> ServerState:
-        """Ask the engine about one container now, for whoever has just changed it. Raises BackendError."""
+    async def look(self, name: str) -> dict[str, Any] | None:
+        """The engine's description of one container now, None if there is none. Raises BackendError."""
         began = time.monotonic()
         found = await self._engine.inspect_container(name)
         self._take(name, seen_from_inspect(found, self._network) if found else None, began)
-        return self._state(name)
+        return found
 
-    async def ended(self, name: str) -> ServerState:
-        """Wait until a container no longer runs. Outlasts an engine that is away."""
+    def last(self, name: str) -> ServerState:
+        """What the last look told of a container."""
+        seen = self._seen.get(name)
+        return seen.state if seen else _ABSENT
+
+    async def changed(self, name: str, known: ServerState | None) -> ServerState:
+        """Wait until a container's state is another than `known`. Outlasts an engine that is away."""
         await self._begun().wait()
-        while self._listed == 0 or self._state(name).life in (Life.RUNNING, Life.STARTING):
+        while self._listed == 0 or self.last(name) == known:
             await self._until_changed(name)
-        return self._state(name)
+        return self.last(name)
 
     def close(self) -> None:
         """End the threads. Waiters are left alone: their tasks end with the loop."""
@@ -96,10 +108,6 @@ class ServerWatch:
             for name, work in (("docker-events", self._follow), ("docker-life", self._ask_for_life)):
                 threading.Thread(target=work, name=name, daemon=True).start()
         return self._attempted
-
-    def _state(self, name: str) -> ServerState:
-        seen = self._seen.get(name)
-        return seen.state if seen else _ABSENT
 
     async def _until_changed(self, name: str) -> None:
         waiter = asyncio.get_running_loop().create_future()
@@ -131,6 +139,7 @@ class ServerWatch:
         return ref is not None and ref.name == seen.name
 
     def _take_all(self, listed: dict[str, Seen], began: float) -> None:
+        listed = without_the_engine(self._seen, listed) if self._listed else without_the_hub(listed)
         self._listed = began
         for name in {*self._seen, *self._waiting, *listed}:
             self._take(name, listed.get(name), began)

@@ -3,8 +3,9 @@
 The server's secrets are nowhere in the container's configuration, which
 everyone with access to the engine can read. They are a file in the container's
 own layer, put there between create and start, readable by the server's user
-alone. A launcher beside it exports them and executes the image's own command,
-so that any image that serves notebooks works unchanged.
+alone. A launcher beside it exports them, looks whether the home can be written
+to, and executes the image's own command, so that any image that serves
+notebooks works unchanged.
 """
 
 from __future__ import annotations
@@ -18,14 +19,19 @@ from typing import Any
 
 from stateroom.catalog import DockerHome
 from stateroom.errors import ImageUnfit
-from stateroom.names import HomeRef, resources_as_labels
+from stateroom.names import SPEC, HomeRef, resources_as_labels
 from stateroom.quantity import MiB
 from stateroom.spec import ServerSpec
 
 _PRIVATE = "var/lib/stateroom"
 _LAUNCHER = f"/{_PRIVATE}/launch"
+HOME_UNWRITABLE = "stateroom: the home cannot be written to"
 _LAUNCH = f"""#!/bin/sh
 . /{_PRIVATE}/secrets
+if ! [ -w "$JUPYTERHUB_ROOT_DIR" ]; then
+    echo "{HOME_UNWRITABLE}" >&2
+    exit 73
+fi
 exec "$@"
 """
 
@@ -90,7 +96,7 @@ def container_payload(spec: ServerSpec, image: ImageFacts, network: str, homes: 
         "Entrypoint": ["/bin/sh", _LAUNCHER],
         "Cmd": list(image.command),
         "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
-        "Labels": {**spec.ref.labels, **resources_as_labels(spec.resources)},
+        "Labels": {**spec.ref.labels, **resources_as_labels(spec.resources), SPEC: spec.hash},
         # The backend watches the server itself; a check of the image's would only cost CPU.
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
