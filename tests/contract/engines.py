@@ -44,7 +44,7 @@ def make_spec(subject: Subject, user: str = "ada", server: str = "", **changes: 
     fields: dict[str, object] = {
         "ref": ref,
         "home": HomeRef(subject.hub, user, 1),
-        "image": subject.image(Behaviour.ANSWERS),
+        "image": changes.get("image") or subject.image(Behaviour.ANSWERS),
         "cpu": 500,
         "memory": 128 * MIB,
         "base_url": base_url,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from stateroom.backends.docker.payload import PROCESS_LIMIT
 from stateroom.backends.memory import Behaviour
 from stateroom.catalog import DockerHome
 from stateroom.deadline import Deadline
-from stateroom.errors import EngineRefused, ImageUnfit, NameTaken, OutOfMemory
+from stateroom.errors import EngineRefused, HomeRefused, ImageUnfit, NameTaken, OutOfMemory
 from stateroom.names import HUB, USER
 from stateroom.progress import Progress
 from stateroom.spec import ServerSpec
@@ -229,6 +230,50 @@ async def test_running_out_of_memory_is_told(subject: DockerSubject) -> None:
     spec = make_spec(subject, image=tag)
     with pytest.raises(OutOfMemory, match=r"ran out of its 128 MiB of memory before it answered\. Choose more"):
         await subject.backend.start(spec, Deadline.after(30, "waiting"), unheard)
+
+
+async def test_a_program_that_runs_out_of_memory_in_a_server_that_lives_on_is_told(subject: DockerSubject) -> None:
+    spec = await started(subject)
+    before = await subject.backend.state(spec.ref)
+    assert not before.out_of_memory
+    greedy = "echo 1000 > /proc/self/oom_score_adj; exec python3 -c 'bytearray(10**9)'"
+    task = subject.client.exec_create(spec.ref.name, ["sh", "-c", greedy])["Id"]
+    subject.client.exec_start(task)
+    assert subject.client.exec_inspect(task)["ExitCode"] == 137
+    after = await asyncio.wait_for(subject.backend.changed(spec.ref, before), 30)
+    assert (after.life, after.out_of_memory) == (Life.RUNNING, True)
+
+
+async def test_a_home_that_cannot_be_written_to_is_told_and_left_as_it_is(subject: DockerSubject) -> None:
+    spec = await started(subject)
+    run(subject, spec, "sh", "-c", "echo kept > ~/notebooks/file")
+    await subject.backend.stop(spec.ref, Deadline.after(30, "stopping"))
+    as_root(subject, spec, "chown 0:0 /home-of-somebody && chmod 755 /home-of-somebody")
+    with pytest.raises(HomeRefused) as refused:
+        await started(subject)
+    assert str(refused.value) == (
+        f'Your home cannot be written to by the user of the image "{spec.image}", number 1000. '
+        f"It was left as it is; an administrator must give {spec.home.name} to that user."
+    )
+    as_root(subject, spec, "grep -q kept /home-of-somebody/file && chown 1000:100 /home-of-somebody")
+    await started(subject)
+
+
+def as_root(subject: DockerSubject, spec: ServerSpec, script: str) -> None:
+    """Run a script with the user's home at /home-of-somebody, as an administrator might."""
+    container = subject.client.create_container_from_config(
+        {
+            "Image": BASE_IMAGE,
+            "User": "0",
+            "Entrypoint": ["sh", "-c", script],
+            "Cmd": [],
+            "Labels": {HUB: subject.hub},
+            "HostConfig": {"NetworkMode": "none", "Binds": [f"{spec.home.name}:/home-of-somebody"]},
+        }
+    )["Id"]
+    subject.client.start(container)
+    assert subject.client.wait(container)["StatusCode"] == 0
+    subject.client.remove_container(container)
 
 
 async def test_a_start_that_the_engine_refuses_removes_nothing_of_somebody_else(subject: DockerSubject) -> None:

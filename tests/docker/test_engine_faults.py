@@ -8,13 +8,17 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import docker
 import pytest
 
 from contract.engines import DockerSubject, docker_subject, make_spec
-from harness.engine_proxy import EngineProxy, Mood
+from harness.engine_proxy import REAL_ENGINE, EngineProxy, Mood
+from harness.hub import wait_for
 from stateroom.backends.base import Life
+from stateroom.backends.docker.observation import ENGINE_RESTARTED
 from stateroom.deadline import Deadline
 from stateroom.errors import BackendError
+from stateroom.names import HUB
 from stateroom.progress import Progress
 from stateroom.spec import ServerSpec
 
@@ -108,6 +112,83 @@ async def test_a_start_fails_with_a_sentence_leaves_nothing_and_the_next_one_wor
     proxy.mood = Mood.WELL
     await subject.backend.start(spec, soon(), unheard)
     assert len(await subject.backend.list()) == 1
+
+
+@pytest.mark.parametrize("mood", [Mood.REFUSES, Mood.AWAY, Mood.HANGS])
+async def test_what_an_engine_in_trouble_could_not_remove_is_removed_once_it_answers(
+    subject: DockerSubject, proxy: EngineProxy, mood: Mood
+) -> None:
+    spec = make_spec(subject)
+    await subject.backend.state(spec.ref)
+
+    def then_trouble(progress: Progress) -> None:
+        if progress.message == "Starting your server":  # it is created by now
+            proxy.mood = mood
+
+    with pytest.raises(BackendError):
+        await subject.backend.start(spec, soon(3), then_trouble)
+    proxy.mood = Mood.WELL
+    everything = {"label": f"{HUB}={subject.hub}"}
+    await asyncio.to_thread(
+        wait_for, lambda: not subject.client.containers(all=True, filters=everything), "the removal"
+    )
+
+
+@pytest.mark.parametrize("mood", [Mood.REFUSES, Mood.AWAY])
+async def test_a_stop_that_an_engine_in_trouble_refused_is_done_once_it_answers(
+    subject: DockerSubject, proxy: EngineProxy, mood: Mood
+) -> None:
+    spec = await running(subject)
+    proxy.mood = mood
+    with pytest.raises(BackendError):
+        await subject.backend.stop(spec.ref, soon())
+    proxy.mood = Mood.WELL
+    async with asyncio.timeout(60):
+        state = await subject.backend.state(spec.ref)
+        while state.life is not Life.ABSENT:
+            state = await subject.backend.changed(spec.ref, state)
+
+
+async def test_a_server_that_comes_back_on_another_address_is_found_there(
+    subject: DockerSubject, proxy: EngineProxy
+) -> None:
+    spec = await running(subject)
+    before = await subject.backend.state(spec.ref)
+    moved = asyncio.ensure_future(subject.backend.changed(spec.ref, before))
+    proxy.mood = Mood.AWAY
+    real = docker.APIClient(REAL_ENGINE)
+    real.stop(spec.ref.name)
+    real.create_container_from_config(
+        {
+            "Image": spec.image,
+            "Entrypoint": ["sleep", "600"],
+            "Labels": {HUB: subject.hub},
+            "HostConfig": {"NetworkMode": subject.network},
+        },
+        f"{spec.ref.name}-other",
+    )
+    real.start(f"{spec.ref.name}-other")  # takes the address
+    real.start(spec.ref.name)
+    real.close()
+    proxy.mood = Mood.WELL
+    after = await asyncio.wait_for(moved, 60)
+    assert after.life is Life.RUNNING
+    assert after.address not in {"", before.address}
+
+
+async def test_servers_that_all_ended_while_the_engine_was_away_ended_by_its_restart(
+    subject: DockerSubject, proxy: EngineProxy
+) -> None:
+    specs = [await running(subject, user) for user in ("ada", "bob")]
+    watched = [subject.backend.changed(spec.ref, await subject.backend.state(spec.ref)) for spec in specs]
+    proxy.mood = Mood.AWAY
+    real = docker.APIClient(REAL_ENGINE)
+    for spec in specs:
+        real.stop(spec.ref.name)
+    real.close()
+    proxy.mood = Mood.WELL
+    for state in await asyncio.gather(*watched):
+        assert (state.life, state.reason) == (Life.ENDED, ENGINE_RESTARTED)
 
 
 async def test_an_engine_that_comes_late_is_found_by_whoever_asks_again(

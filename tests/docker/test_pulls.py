@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import io
+import json
 import os
 import shutil
 import tarfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from contract.engines import DockerSubject, docker_subject, make_spec
-from harness.registry import Registry, running_registry
+from harness.registry import LOGIN, Registry, running_registry
 from stateroom.deadline import Deadline
 from stateroom.errors import ImageUnavailable
 from stateroom.progress import Phase, Progress
@@ -104,6 +107,85 @@ async def test_an_image_by_its_digest_is_fetched(subject: DockerSubject, registr
     assert subject.client.inspect_container(spec.ref.name)["Config"]["Image"] == by_digest
     await subject.backend.stop(spec.ref, soon())
     subject.client.remove_image(by_digest, force=True)
+
+
+async def test_a_pull_does_not_count_towards_the_time_for_the_start(
+    subject: DockerSubject, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = pushed(subject, registry)
+    engine = subject.backend._engine
+    pull = engine.pull
+
+    async def slow(*words: Any) -> None:
+        await asyncio.sleep(6)
+        await pull(*words)
+
+    monkeypatch.setattr(engine, "pull", slow)
+    deadline = Deadline.after(5, "waiting for the server to answer")
+    await subject.backend.start(make_spec(subject, image=image), deadline, lambda _: None)
+
+
+async def test_an_image_that_is_always_pulled_is_the_registrys_newest(
+    subject: DockerSubject, registry: Registry
+) -> None:
+    image = pushed(subject, registry)
+    subject.client.pull(image)
+    old = subject.client.inspect_image(image)["Id"]
+    renew(subject, image)
+    spec = make_spec(subject, image=image, pull="missing")
+    await subject.backend.start(spec, soon(), lambda _: None)
+    assert subject.client.inspect_container(spec.ref.name)["Image"] == old
+    await subject.backend.start(make_spec(subject, image=image, pull="always"), soon(), lambda _: None)
+    assert subject.client.inspect_container(spec.ref.name)["Image"] != old
+
+
+def renew(subject: DockerSubject, image: str) -> None:
+    """Push another image of the same name; the engine keeps the one it has."""
+    old = subject.client.inspect_image(image)["Id"]
+    name, _, tag = image.rpartition(":")
+    container = subject.client.create_container(image)["Id"]
+    subject.client.put_archive(container, "/", archive({"newer": b"yes"}))
+    subject.client.commit(container, name, tag)
+    subject.client.remove_container(container, force=True)
+    for line in subject.client.push(name, tag, stream=True, decode=True):
+        assert "error" not in line, line
+    subject.client.tag(old, name, tag, force=True)
+
+
+async def test_an_image_that_is_never_pulled_must_be_there(subject: DockerSubject, registry: Registry) -> None:
+    image = pushed(subject, registry)
+    spec = make_spec(subject, image=image, pull="never")
+    with pytest.raises(ImageUnavailable, match="is not on the machine, and the catalog says never to fetch it"):
+        await subject.backend.start(spec, soon(), lambda _: None)
+    subject.client.pull(image)
+    await subject.backend.start(spec, soon(), lambda _: None)
+
+
+async def test_a_login_counts_from_the_next_pull_on(
+    subject: DockerSubject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with running_registry(tmp_path, closed=True) as registry:
+        assert "without a login" in await refused(subject, f"{registry.address}/notebook:1")
+        subject.client.login(*LOGIN, registry=registry.address)
+        image = pushed(subject, registry)
+        login = base64.b64encode(":".join(LOGIN).encode()).decode()
+        # What `docker login` writes.
+        (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": login}}}))
+        await subject.backend.start(make_spec(subject, image=image), soon(), lambda _: None)
+
+
+@pytest.mark.filterwarnings("ignore:docker-credential-of-nobody:UserWarning")
+async def test_a_store_of_logins_that_is_broken_is_told(
+    subject: DockerSubject, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text('{"credsStore": "of-nobody"}')
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    words = await refused(subject, f"{registry.address}/notebook:1")
+    assert words == (
+        f'The logins for registries cannot be read here, so "{registry.address}/notebook:1" cannot be fetched. '
+        "Choose another image, and tell an administrator."
+    )
 
 
 async def refused(subject: DockerSubject, image: str) -> str:

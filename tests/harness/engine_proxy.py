@@ -21,6 +21,8 @@ _ANSWER_500 = (
     b"Content-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(_REFUSAL), _REFUSAL)
 )
 
+REAL_ENGINE = os.environ.get("STATEROOM_REAL_DOCKER_HOST", "unix:///var/run/docker.sock")
+
 
 class Mood(Enum):
     """How the engine behaves towards requests that come from now on."""
@@ -90,7 +92,7 @@ class EngineProxy:
 
     def _serve(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as engine:
-            engine.connect(_real_socket())
+            engine.connect(urlsplit(REAL_ENGINE).path)
             with self._lock:
                 self._open |= {client, engine}
             answers = threading.Thread(target=self._answers_of, args=(client, engine), daemon=True)
@@ -125,7 +127,3 @@ def _ending(*connections: socket.socket) -> Iterator[None]:
     for connection in connections:
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
-
-
-def _real_socket() -> str:
-    return urlsplit(os.environ.get("STATEROOM_REAL_DOCKER_HOST", "unix:///var/run/docker.sock")).path

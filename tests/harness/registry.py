@@ -21,8 +21,11 @@ storage: {{filesystem: {{rootdirectory: {folder}}}, delete: {{enabled: true}}}}
 http: {{addr: "127.0.0.1:{port}"}}
 {more}
 """
-# Who asks without a password is refused; nobody has one.
+# Who asks without a password is refused.
 _CLOSED = "auth: {{htpasswd: {{realm: test, path: {path}}}}}"
+
+LOGIN = ("ada", "open-sesame")
+_HASHED = "ada:$2y$05$abcdefghijklmnopqrstuutXu9KzOt.1yBoZUeFWoT/914/JfszCO\n"
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def running_registry(folder: Path, *, closed: bool = False) -> Iterator[Registry
         pytest.skip("docker-registry is not installed; ./test docker installs it")
     port = free_port()
     users = folder / "users"
-    users.write_text("")
+    users.write_text(_HASHED)
     more = _CLOSED.format(path=users) if closed else ""
     configuration = folder / "config.yml"
     configuration.write_text(_CONFIGURATION.format(folder=folder / "images", port=port, more=more))

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+import requests
+
 from harness.hub import Hub, Person, wait_for
+from stateroom.names import HUB
 
 NOTE = "/home/jovyan/notebooks/note"
 
@@ -59,6 +64,56 @@ def test_a_server_that_ran_out_of_memory_is_told_as_such_with_more_of_it_chosen(
     person.started()
     # A start without a choice is the last accepted one; more is only offered.
     assert hub.servers.limits(person.name).memory == 512 * 1024**2
+
+
+def test_a_kernel_that_ran_out_of_memory_is_told_on_the_next_form(hub: Hub, person: Person) -> None:
+    person.started({"user_options": {"cpu": 1, "memory": "512 MiB"}})
+    # The kernel takes the process that asks for too much for its victim, and the server lives on.
+    greedy = "echo 1000 > /proc/self/oom_score_adj; python3 -c 'bytearray(10**9)'; true"
+    hub.servers.output(person.name, "sh", "-c", greedy)
+    wait_for(lambda: f"A program in {person.name}" in hub.log(), "the hub's word of it")
+    assert person.active()
+    person.stop()
+    form = person.web.get(f"{hub.url}/hub/spawn/{person.name}").text
+    assert "A program in your last server ran out of memory, and was ended." in form
+    assert re.search(r'name="memory"[^>]* value="1"', form)
+    person.started()
+    person.stop()
+    assert "ran out of memory" not in person.web.get(f"{hub.url}/hub/spawn/{person.name}").text
+
+
+def test_a_server_that_comes_back_on_another_address_is_reached_there(hub: Hub, person: Person) -> None:
+    person.started({"user_options": {"size": "small"}})
+    container = hub.servers.container(person.name)
+    address = server_address(hub, person)
+    (pid,) = hub.programs("jupyterhub")
+    os.kill(pid, signal.SIGSTOP)  # so that it sees the server come back, and not go
+    try:
+        container.stop()
+        network = hub.servers.inspected(person.name)["HostConfig"]["NetworkMode"]
+        # Takes the address that is free now.
+        hub.servers.engine.containers.run(
+            container.image, ["sleep", "600"], entrypoint=[], labels={HUB: hub.id}, network=network, detach=True
+        )
+        container.start()
+        assert server_address(hub, person) != address
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    def answers() -> bool:
+        headers = {"Authorization": f"token {person.token}"}
+        answer = requests.get(f"{hub.url}/user/{person.name}/api/status", headers=headers, timeout=10)
+        return answer.status_code == 200
+
+    wait_for(answers, "the server at its new address")
+    assert person.active()
+    person.stop()
+    assert hub.servers.of(person.name) == []
+
+
+def server_address(hub: Hub, person: Person) -> str:
+    (network,) = hub.servers.inspected(person.name)["NetworkSettings"]["Networks"].values()
+    return str(network["IPAddress"])
 
 
 def test_a_home_outlives_its_containers(hub: Hub, person: Person) -> None:

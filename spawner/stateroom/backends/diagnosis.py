@@ -68,7 +68,7 @@ START = (
         "A port that the server needs is in use by another program. Tell an administrator.",
     ),
     Trouble(
-        "executable file not found|exec: .*: (?:no such file|not found|permission denied)|exec format error",
+        "executable file not found|exec: .*(?:no such file|not found|permission denied)|exec format error",
         'The image "{image}" cannot be started: its command is missing, or made for another kind of machine. '
         "Choose another image, and tell an administrator.",
     ),

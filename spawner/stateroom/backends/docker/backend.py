@@ -15,6 +15,7 @@ from stateroom.backends.docker.engine import Engine
 from stateroom.backends.docker.events import ServerWatch
 from stateroom.backends.docker.payload import (
     HOME_UNWRITABLE,
+    LAUNCHER,
     ImageFacts,
     container_payload,
     facts_from_image,
@@ -133,9 +134,7 @@ class DockerBackend:
         except (ServerEnded, DeadlineExceeded) as error:
             words = await self._last_words(spec)
             await self._discard(spec.ref)
-            if HOME_UNWRITABLE in words:
-                raise self._unwritable(spec, image) from error
-            raise type(error)(f"{error} {words}".rstrip(), detail=error.detail) from error
+            raise self._explained(error, words, spec, image) from error
         except BaseException:
             await self._discard(spec.ref)
             raise
@@ -267,11 +266,16 @@ class DockerBackend:
                 return last_words(await self.logs(spec.ref, _LAST_WORDS), spec.secrets.values())
         return ""
 
-    def _unwritable(self, spec: ServerSpec, image: ImageFacts) -> HomeRefused:
-        return HomeRefused(
-            f'Your home cannot be written to by the user of the image "{spec.image}", number {image.uid}. '
-            f"It was left as it is; an administrator must give {home_source(spec.home, self._homes)} to that user."
-        )
+    def _explained(self, error: BackendError, words: str, spec: ServerSpec, image: ImageFacts) -> BackendError:
+        """Why a server came to nothing, after what it wrote."""
+        if HOME_UNWRITABLE in words:
+            return HomeRefused(
+                f'Your home cannot be written to by the user of the image "{spec.image}", number {image.uid}. '
+                f"It was left as it is; an administrator must give {home_source(spec.home, self._homes)} to that user."
+            )
+        if f"{LAUNCHER}: " in words and (told := diagnosed(words, START, spec.image)):
+            return ServerEnded(told, detail=words)
+        return type(error)(f"{error} {words}".rstrip(), detail=error.detail)
 
     async def _discard(self, ref: ServerRef) -> None:
         """Leave nothing of a failed start; with an engine that does not answer, once it does."""

@@ -134,8 +134,13 @@ class Engine:
 
     async def _let_end(self, running: asyncio.Future[Any]) -> None:
         self._late.add(running)
-        running.add_done_callback(self._late.discard)
+        running.add_done_callback(self._has_ended)
         await asyncio.wait([running], timeout=_CANCELLED_PATIENCE)
+
+    def _has_ended(self, late: asyncio.Future[Any]) -> None:
+        self._late.discard(late)
+        if not late.cancelled():
+            late.exception()  # nobody is left to hear of it
 
     def _do(self, work: Callable[[docker.APIClient], _Result]) -> _Result:
         with translated():
@@ -175,11 +180,11 @@ class Listener:
         with translated():
             return _or_none(lambda: self._client.inspect_container(name))
 
-    def changes(self) -> Iterator[str]:
-        """The names of containers, each time something happened to one, until the stream ends or is closed."""
+    def changes(self) -> Iterator[tuple[str, str]]:
+        """The names of containers with what happened to each, until the stream ends or is closed."""
         with translated():
             for event in self._stream:
-                yield event.get("Actor", {}).get("Attributes", {}).get("name", "")
+                yield event.get("Actor", {}).get("Attributes", {}).get("name", ""), event.get("Action", "")
 
     def require_life(self) -> None:
         """Return if the engine answers a ping within some seconds."""

@@ -21,6 +21,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from stateroom.backends.base import Life, ServerState
@@ -129,6 +130,9 @@ class ServerWatch:
             self._seen[name] = seen
         else:
             self._seen.pop(name, None)
+        self._wake(name)
+
+    def _wake(self, name: str) -> None:
         for waiter in self._waiting.get(name, ()):
             if not waiter.done():
                 waiter.set_result(None)
@@ -147,8 +151,16 @@ class ServerWatch:
             del self._looked[name]
         self._attempted.set()
 
+    def _take_starvation(self, name: str) -> None:
+        """A program in a container was killed for memory; of a server that lives on, the event alone tells it."""
+        seen = self._seen.get(name)
+        if seen is not None and seen.state.life is Life.RUNNING:
+            self._seen[name] = replace(seen, state=replace(seen.state, out_of_memory=True))
+            self._wake(name)
+
     def _take_trouble(self, trouble: BackendError) -> None:
-        self._trouble = trouble
+        # Without its traceback, which would keep the connection open.
+        self._trouble = type(trouble)(trouble.message, detail=trouble.detail)
         self._attempted.set()
 
     # On the threads
@@ -160,8 +172,11 @@ class ServerWatch:
                 with contextlib.closing(Listener(self._hub)) as self._listener:
                     self._list(self._listener)
                     pause = _FIRST_PAUSE
-                    for name in self._listener.changes():
-                        self._look_again(self._listener, name)
+                    for name, change in self._listener.changes():
+                        if change == "oom":
+                            self._on_loop(self._take_starvation, name)
+                        else:
+                            self._look_again(self._listener, name)
             except BackendError as error:
                 self._on_loop(self._take_trouble, error)
                 if not self._closed.is_set():

@@ -24,7 +24,7 @@ from stateroom.quantity import MiB
 from stateroom.spec import ServerSpec
 
 _PRIVATE = "var/lib/stateroom"
-_LAUNCHER = f"/{_PRIVATE}/launch"
+LAUNCHER = f"/{_PRIVATE}/launch"
 HOME_UNWRITABLE = "stateroom: the home cannot be written to"
 _LAUNCH = f"""#!/bin/sh
 . /{_PRIVATE}/secrets
@@ -93,7 +93,7 @@ def container_payload(spec: ServerSpec, image: ImageFacts, network: str, homes: 
     return {
         "Image": spec.image,
         "User": f"{image.uid}:{image.gid}",
-        "Entrypoint": ["/bin/sh", _LAUNCHER],
+        "Entrypoint": ["/bin/sh", LAUNCHER],
         "Cmd": list(image.command),
         "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
         "Labels": {**spec.ref.labels, **resources_as_labels(spec.resources), SPEC: spec.hash},
