@@ -92,10 +92,11 @@ def test_a_server_that_comes_back_on_another_address_is_reached_there(hub: Hub, 
         container.stop()
         network = hub.servers.inspected(person.name)["HostConfig"]["NetworkMode"]
         # Takes the address that is free now.
-        hub.servers.engine.containers.run(
+        other = hub.servers.engine.containers.run(
             container.image, ["sleep", "600"], entrypoint=[], labels={HUB: hub.id}, network=network, detach=True
         )
         container.start()
+        other.remove(force=True)
         assert server_address(hub, person) != address
     finally:
         os.kill(pid, signal.SIGCONT)

@@ -7,7 +7,7 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 
 from stateroom.backends.docker.engine import translated
 from stateroom.cli.data import DataFolder, Settings, add_data_option
@@ -75,8 +75,10 @@ def _stop_servers(settings: Settings, data: DataFolder, screen: Screen) -> None:
     with translated():
         with screen.step("Servers", "Stopping the servers") as step:
             stopped = _remove_servers(engine, settings.hub_id)
-            _remove_networks(engine, settings.hub_id)
+            kept = _remove_networks(engine, settings.hub_id)
             step.result = f"{stopped} stopped" if stopped else "none were running"
+        for network in kept:
+            screen.line("Network", f"{network} is kept, since containers that are not of this hub are on it")
         screen.line("Homes", _homes(engine, settings))
         if done := stop_engine(engine, data):
             screen.line("Docker", done)
@@ -101,10 +103,17 @@ def _remove_server(engine: docker.APIClient, container: str) -> None:
         pass  # it ended and was removed meanwhile
 
 
-def _remove_networks(engine: docker.APIClient, hub: str) -> None:
-    """Remove the networks made for the hub; one that the admin named has no label of ours."""
+def _remove_networks(engine: docker.APIClient, hub: str) -> list[str]:
+    """Remove the networks made for the hub, none that the admin named; those that are in use and stay."""
+    kept = []
     for network in engine.networks(filters={"label": f"{HUB}={hub}"}):
-        engine.remove_network(network["Id"])
+        try:
+            engine.remove_network(network["Id"])
+        except APIError as error:
+            if "active endpoints" not in str(error.explanation):
+                raise
+            kept.append(network["Name"])
+    return kept
 
 
 def _homes(engine: docker.APIClient, settings: Settings) -> str:
