@@ -46,6 +46,8 @@ _DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*(s|sec|min|h)", re.ASCI
 _SECONDS = {"s": 1, "sec": 1, "min": 60, "h": 3600}
 _SHARE = re.compile(r"[01](?:\.[0-9]{1,6})?|\.[0-9]{1,6}", re.ASCII)
 _LEAST_SHARE = 0.0001  # a smaller one is written with an exponent by YAML
+_PROMISES = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,6})?|\.[0-9]{1,6}", re.ASCII)
+_MOST_PROMISES = 10  # for each byte of the machine's
 _GROUP_ID = re.compile(r"[0-9]{1,10}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
@@ -91,10 +93,23 @@ def format_duration(seconds: float) -> str:
 
 def parse_share(value: object) -> float:
     """A share from 0.0001 to 1."""
-    text = repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
-    if isinstance(text, str) and _SHARE.fullmatch(text) and _LEAST_SHARE <= float(text) <= 1:
+    text = _number_text(value)
+    if _SHARE.fullmatch(text) and _LEAST_SHARE <= float(text) <= 1:
         return float(text)
     raise ValueError(f"{quoted(value)} is not a share; write a number from 0.0001 to 1, for example 0.25")
+
+
+def parse_capacity(value: object) -> float:
+    """A share of the machine from 0.0001 to 10; above 1 the same memory is promised more than once."""
+    text = _number_text(value)
+    if _PROMISES.fullmatch(text) and _LEAST_SHARE <= float(text) <= _MOST_PROMISES:
+        return float(text)
+    raise ValueError(f"{quoted(value)} is not a share of the machine; write a number from 0.0001 to 10, such as 0.9")
+
+
+def _number_text(value: object) -> str:
+    text = repr(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+    return text if isinstance(text, str) else ""
 
 
 def _at_least(least: float, spelled: Callable[[Any], str]) -> AfterValidator:
@@ -164,6 +179,11 @@ AtLeastOne = Annotated[
 GroupId = Annotated[int, BeforeValidator(_parse_group_id), WithJsonSchema({"type": "integer", "minimum": 1})]
 Share = Annotated[
     float, BeforeValidator(parse_share), WithJsonSchema({"type": "number", "minimum": _LEAST_SHARE, "maximum": 1})
+]
+CapacityShare = Annotated[
+    float,
+    BeforeValidator(parse_capacity),
+    WithJsonSchema({"type": "number", "minimum": _LEAST_SHARE, "maximum": _MOST_PROMISES}),
 ]
 Duration = Annotated[
     float,
@@ -400,6 +420,10 @@ class Reserve(Model):
     cpu: Share = Field(0.25, description="Of the CPU: what it gets when all servers compute at once.")
     memory: Share = Field(1.0, description="Of the memory.")
 
+    def of_memory(self, amount: int) -> int:
+        """How much of a server's memory is kept free for it."""
+        return int(amount * self.memory)
+
 
 class DockerHome(Model):
     """Where homes are on Docker: a volume each, or a folder each below `path`."""
@@ -467,10 +491,21 @@ class Idle(Model):
     )
 
 
+class Capacity(Model):
+    """How much of the machine servers may be promised. Docker itself would take any number of them."""
+
+    memory: CapacityShare = Field(
+        0.9,
+        description="The share of the machine's memory that all servers of the hub together may reserve. "
+        "Above 1 the same memory is promised more than once.",
+    )
+
+
 class DockerSettings(Model):
     """What only Docker knows."""
 
     network: str | None = Field(None, description="An existing network for the servers; made by Stateroom if left out.")
+    capacity: Capacity = Field(default_factory=Capacity, description="How much of the machine servers may be promised.")
 
 
 class Toleration(Model):

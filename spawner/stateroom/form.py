@@ -21,7 +21,17 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from stateroom.catalog import CUSTOM, CpuRange, Custom, GpuRange, Image, MemoryRange, Size
 from stateroom.choice import AMOUNTS, KEYS, PROFILE, Choice
 from stateroom.policy import Allowance
-from stateroom.quantity import Resources, format_cpu, format_memory, gibibytes, parse_memory, short_gibibytes
+from stateroom.quantity import (
+    Machine,
+    Resources,
+    format_cpu,
+    format_free_memory,
+    format_memory,
+    free_gibibytes,
+    gibibytes,
+    parse_memory,
+    short_gibibytes,
+)
 from stateroom.quota import Left, server_title
 from stateroom.wording import joined, listed, quoted
 
@@ -45,7 +55,7 @@ class FormState:
 
     `values` are raw texts by field and may hold anything. `errors` are sentences
     by field. Notices are sentences; the admin's are the catalog's faults. `left`
-    is what the user may still start.
+    is what the user may still start, on this machine if there is one.
     """
 
     values: Mapping[str, str]
@@ -53,6 +63,7 @@ class FormState:
     notices: tuple[str, ...] = ()
     admin_notices: tuple[str, ...] = ()
     left: tuple[Left, ...] = ()
+    machine: Machine | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +121,8 @@ def render_form(allowance: Allowance, state: FormState) -> str:
         other_errors=[text for field, text in state.errors.items() if field not in shown],
         notices=(*state.notices, *_not_offered(allowance, state)),
         admin_notices=state.admin_notices,
-        warnings=_no_servers_left(state) if "quota" not in state.errors else [],
-        left=_left_lines(state.left),
+        warnings=_nothing_left(allowance, state) if "quota" not in state.errors else [],
+        left=[*_left_lines(state.left), *_left_on_machine(allowance, state.left)],
     )
 
 
@@ -244,7 +255,7 @@ def _size_cards(allowance: Allowance, state: FormState) -> list[_Card]:
     for size in _shown_sizes(allowance, state):
         images = [image for image in size.images if image in titles]
         notes = [f"Only with {listed([titles[image] for image in images])}"] if images else []
-        notes += ["More than is left for you now"] if _exceeds(size.resources, state.left) else []
+        notes += _too_large(size.resources, state)
         cards.append(
             _Card(
                 size.id,
@@ -281,9 +292,23 @@ def _isolated(text: str) -> str:
     return text if text.isascii() else f"\u2068{text}\u2069"
 
 
-def _exceeds(resources: Resources, left: Sequence[Left]) -> bool:
-    """Whether a server would be too large; that there may be none at all is said on top."""
-    return any(limit.kind.of(resources) > limit.free for limit in left if limit.kind.name != "servers")
+def _too_large(resources: Resources, state: FormState) -> list[str]:
+    """Of what a server would take too much; that there may be none at all is said on top."""
+    notes = []
+    if state.machine and 0 < state.machine.cpu < resources.cpu:
+        notes.append(f"The machine has {format_cpu(state.machine.cpu)} CPU")
+    if any(limit.machine and resources.memory > limit.limit for limit in state.left):
+        return [*notes, "More memory than the machine has for servers"]
+    exceeds = any(limit.kind.of(resources) > limit.free for limit in state.left if limit.kind.name != "servers")
+    return [*notes, "More than is left for you now"] if exceeds else notes
+
+
+def _nothing_left(allowance: Allowance, state: FormState) -> list[str]:
+    least = min(_memory_offered(allowance))
+    full = any(limit.machine and limit.free < least for limit in state.left)
+    return _no_servers_left(state) + (
+        ["The machine has too little memory left for another server. Wait until somebody stops one."] if full else []
+    )
 
 
 def _no_servers_left(state: FormState) -> list[str]:
@@ -298,6 +323,7 @@ def _no_servers_left(state: FormState) -> list[str]:
 
 def _left_lines(left: Sequence[Left]) -> list[str]:
     """What may still be started: a line for the user, one for each group whose total leaves less than that."""
+    left = [limit for limit in left if not limit.machine]
     own = {limit.kind: limit.free for limit in left if not limit.of}
     lines = []
     for whose in dict.fromkeys(limit.of for limit in left):
@@ -313,14 +339,27 @@ def _left_lines(left: Sequence[Left]) -> list[str]:
     return lines
 
 
+def _left_on_machine(allowance: Allowance, left: Sequence[Left]) -> list[str]:
+    """What the machine has left, where that may be in the user's way."""
+    limits = [limit.free for limit in left if limit.kind.name == "memory" and not limit.machine]
+    most = min([*limits, max(_memory_offered(allowance))])
+    return [f"Left on the machine: {_left_words(limit)}." for limit in left if limit.machine and limit.free < most]
+
+
+def _memory_offered(allowance: Allowance) -> list[int]:
+    """The ends of what may be chosen."""
+    ends = [allowance.custom.memory.min, allowance.custom.memory.max] if allowance.custom else []
+    return [*ends, *(size.memory for size in allowance.sizes)]
+
+
 def _left_words(limit: Left) -> str:
     """`6 of 8 CPU`; `8 CPU` where nothing of it is used."""
-    total = f"{format_memory(limit.limit)} memory" if limit.kind.name == "memory" else limit.kind.spelled(limit.limit)
+    memory = limit.kind.name == "memory"
+    # Of a machine's memory, which is no round number, never more than there is.
+    total = f"{format_free_memory(limit.limit)} memory" if memory else limit.kind.spelled(limit.limit)
     if not limit.used:
         return total
-    free = (
-        format_memory(limit.free) if limit.kind.name == "memory" else limit.kind.spelled(limit.free).partition(" ")[0]
-    )
+    free = format_free_memory(limit.free) if memory else limit.kind.spelled(limit.free).partition(" ")[0]
     return f"{free} of {total}"
 
 
@@ -341,16 +380,18 @@ def _amount_fields(ranges: Custom, default: Size, state: FormState) -> tuple[_Am
 
 @dataclass(frozen=True, slots=True)
 class _Typed:
-    """What stands in a field, and how much of its kind may still be started, if that is limited."""
+    """What stands in a field, how much of its kind may still be started, if that is limited, and what there is."""
 
     field: str
     text: str
     free: int | None
+    there: int = 0
 
 
 def _typed(field: str, at_first: str, state: FormState) -> _Typed:
     free = min([limit.free for limit in state.left if limit.kind.name == field], default=None)
-    return _Typed(field, state.values.get(field, at_first), free)
+    there = state.machine.cpu if state.machine and field == "cpu" else 0
+    return _Typed(field, state.values.get(field, at_first), free, there)
 
 
 def _amount_field(
@@ -359,8 +400,11 @@ def _amount_field(
     text = _memory_text(typed.text) if typed.field == "memory" else typed.text
     least, most, step = spelled(offered.min), spelled(offered.max), spelled(offered.step)
     hint = f"{least} to {most}, in steps of {step}" if offered.min < offered.max else f"{least} only"
+    if 0 < typed.there < offered.max:
+        hint += f"; the machine has {spelled(typed.there)}"
     if typed.free is not None and typed.free < offered.max:
-        hint += f"; {spelled(typed.free)} left for you now"
+        free = free_gibibytes(typed.free) if typed.field == "memory" else spelled(typed.free)
+        hint += f"; {free} left for you now"
     return _AmountField(typed.field, unit, text[:_LONGEST], least, most, step, hint)
 
 

@@ -22,7 +22,7 @@ _HASH_LETTERS = 16  # of base32: 80 bits
 _LABEL = "io.stateroom."
 
 HUB, USER, SERVER, KIND, USER_ID = (_LABEL + word for word in ("hub", "user", "server", "kind", "user-id"))
-CPU, MEMORY, GPU = (_LABEL + word for word in ("cpu", "memory", "gpu"))
+CPU, MEMORY, GPU, RESERVED_MEMORY = (_LABEL + word for word in ("cpu", "memory", "gpu", "reserved-memory"))
 SPEC = _LABEL + "spec"  # the hash of the spec that a server was made from
 
 _LONGEST_NUMBER = 18
@@ -85,12 +85,17 @@ def server_from_labels(labels: Mapping[str, str], hub: str) -> ServerRef | None:
 
 def resources_as_labels(resources: Resources) -> Mapping[str, str]:
     """What a server has, in thousandths of a core, bytes and GPUs, for whoever counts what runs."""
-    return {CPU: str(resources.cpu), MEMORY: str(resources.memory), GPU: str(resources.gpu)}
+    return {
+        CPU: str(resources.cpu),
+        MEMORY: str(resources.memory),
+        GPU: str(resources.gpu),
+        RESERVED_MEMORY: str(resources.reserved_memory),
+    }
 
 
 def resources_from_labels(labels: Mapping[str, str]) -> Resources:
     """What `resources_as_labels` wrote; 0 for what is no number."""
-    return Resources(*(_number(labels.get(label, "")) for label in (CPU, MEMORY, GPU)))
+    return Resources(*(_number(labels.get(label, "")) for label in (CPU, MEMORY, GPU, RESERVED_MEMORY)))
 
 
 def _number(text: str) -> int:

@@ -25,12 +25,14 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from stateroom.catalog import (
+    Capacity,
     Catalog,
     Custom,
     CustomLimits,
     Identity,
     Image,
     Quota,
+    Reserve,
     Size,
 )
 
@@ -53,7 +55,8 @@ class Allowance:
 
     `images` holds what may be started, hidden ones included. `successors` leads
     from the id of a retired image to what is offered in its place. `totals` are
-    those of the user's groups.
+    those of the user's groups. `reserve` is kept free for each server, and
+    `capacity` is what all servers of one machine may reserve.
     """
 
     images: tuple[Image, ...]
@@ -65,6 +68,8 @@ class Allowance:
     totals: Mapping[str, Quota] = field(default_factory=dict)
     identity: Identity = field(default_factory=Identity)
     successors: Mapping[str, Image] = field(default_factory=dict)
+    reserve: Reserve = field(default_factory=Reserve)
+    capacity: Capacity = field(default_factory=Capacity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,8 @@ def allowance_for(catalog: Catalog, person: Person) -> Allowance:
         totals={name: catalog.groups[name].total for name in groups_of(catalog, person)},
         identity=_identity(catalog, person),
         successors=_successors(catalog, startable),
+        reserve=catalog.reserve,
+        capacity=catalog.docker.capacity,
     )
 
 

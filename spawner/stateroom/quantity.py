@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
 
 from stateroom.wording import quoted
@@ -38,6 +38,7 @@ _MOST_MEMORY = 1024**2 * TiB
 # Longer texts than this are no amounts; it also bounds the work on hostile input.
 _LONGEST = 32
 _LONGEST_NUMBER = 8  # of GiB, in a field or a sentence
+_TWO_DECIMALS = Decimal("0.01")
 _NUMBER = re.compile(r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+", re.ASCII)
 _MEMORY = re.compile(r"([0-9.]+)\s*([A-Za-z]+)", re.ASCII)
 _COUNT = re.compile(r"[0-9]{1,6}", re.ASCII)
@@ -45,15 +46,27 @@ _COUNT = re.compile(r"[0-9]{1,6}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """What one server has: thousandths of a core, bytes, whole GPUs."""
+    """What one server has: thousandths of a core, bytes, whole GPUs.
+
+    `reserved_memory` is what of its memory is kept free for it, 0 where that is not known.
+    """
 
     cpu: int
     memory: int
     gpu: int = 0
+    reserved_memory: int = 0
 
     def __str__(self) -> str:
         words = [f"{format_cpu(self.cpu)} CPU", format_memory(self.memory)]
         return ", ".join([*words, f"{self.gpu} GPU"] if self.gpu else words)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """What all servers share: thousandths of a core, and bytes; 0 for what is not known."""
+
+    cpu: int
+    memory: int
 
 
 def parse_cpu(value: object) -> int:
@@ -105,10 +118,12 @@ def format_cpu(milli: int) -> str:
 
 def format_memory(amount: int) -> str:
     """`3221225472` -> "3 GiB", to two decimals, for people."""
-    for unit, name in _BINARY:
-        if amount >= unit:
-            return f"{_plain(round(Decimal(amount) / unit, 2))} {name}"
-    return f"{amount} B"
+    return _memory_text(amount, ROUND_HALF_EVEN)
+
+
+def format_free_memory(amount: int) -> str:
+    """As `format_memory`, but never more than there is, so that what it names may be asked for."""
+    return _memory_text(amount, ROUND_DOWN)
 
 
 def format_memory_exactly(amount: int) -> str:
@@ -120,6 +135,11 @@ def format_memory_exactly(amount: int) -> str:
 def gibibytes(amount: int) -> str:
     """Bytes as a plain number of GiB, for a number field: `536870912` -> "0.5"."""
     return _plain(Decimal(amount) / GiB)
+
+
+def free_gibibytes(amount: int) -> str:
+    """`gibibytes` to two decimals, and never more than there is."""
+    return _plain((Decimal(amount) / GiB).quantize(_TWO_DECIMALS, ROUND_DOWN))
 
 
 def short_gibibytes(amount: int) -> str:
@@ -142,6 +162,13 @@ def _text(value: object) -> str | None:
 def _number(text: str) -> Fraction:
     """The number exactly, a negative one for what is none."""
     return Fraction(text) if _NUMBER.fullmatch(text) else Fraction(-1)
+
+
+def _memory_text(amount: int, rounding: str) -> str:
+    for unit, name in _BINARY:
+        if amount >= unit:
+            return f"{_plain((Decimal(amount) / unit).quantize(_TWO_DECIMALS, rounding))} {name}"
+    return f"{amount} B"
 
 
 def _plain(number: Decimal) -> str:

@@ -1,8 +1,15 @@
-"""Whether one more server may run: what runs already, against the user's quota and the totals of the groups."""
+"""Whether one more server may run: what runs already, against the user's quota, the groups' totals and the machine.
+
+Of the machine it is the reserved memory that counts, since an engine may take
+any number of servers and leave it to the kernel to kill some. People think in
+the memory of their server, so what the machine has and what is left of it is
+told as that: where half of a server's memory is reserved, twice as much.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +17,7 @@ from stateroom.catalog import Quota
 from stateroom.errors import QuotaExceeded
 from stateroom.names import ServerRef
 from stateroom.policy import Allowance
-from stateroom.quantity import Resources, format_cpu, format_memory
+from stateroom.quantity import Machine, Resources, format_cpu, format_free_memory, format_memory
 from stateroom.wording import counted, listed, shown
 
 
@@ -28,6 +35,7 @@ KINDS = (
     Kind("memory", lambda resources: resources.memory, lambda amount: f"{format_memory(amount)} of memory"),
     Kind("gpu", lambda resources: resources.gpu, lambda amount: f"{amount} GPU"),
 )
+_MEMORY = KINDS[2]
 
 Running = Mapping[ServerRef, Resources]
 Members = Mapping[str, Iterable[str]]  # of each group, the users' names
@@ -38,7 +46,8 @@ class Left:
     """How much of one limit is used and how much there is.
 
     `of` is the group that it is the total of, "" for the user's own limit; only
-    that one tells by which servers it is used.
+    that one tells by which servers it is used. `machine` marks what the machine
+    has for all servers.
     """
 
     kind: Kind
@@ -46,6 +55,7 @@ class Left:
     limit: int
     of: str = ""
     holders: tuple[tuple[ServerRef, int], ...] = ()
+    machine: bool = False
 
     @property
     def free(self) -> int:
@@ -53,12 +63,14 @@ class Left:
         return max(0, self.limit - self.used)
 
 
-def is_limited(allowance: Allowance) -> bool:
+def is_limited(allowance: Allowance, machine: Machine | None = None) -> bool:
     """Whether it matters what runs already."""
-    return any(_limits(quota) for quota in (allowance.quota, *allowance.totals.values()))
+    return bool(machine) or any(_limits(quota) for quota in (allowance.quota, *allowance.totals.values()))
 
 
-def left_for(ref: ServerRef, allowance: Allowance, running: Running, members: Members) -> list[Left]:
+def left_for(
+    ref: ServerRef, allowance: Allowance, running: Running, members: Members, *, machine: Machine | None = None
+) -> list[Left]:
     """What is left of each limit that counts for the server `ref`, which itself does not count."""
     others = {other: resources for other, resources in running.items() if other != ref}
     own = sorted((other for other in others if other.user == ref.user), key=str)
@@ -71,7 +83,17 @@ def left_for(ref: ServerRef, allowance: Allowance, running: Running, members: Me
         names = set(members.get(group, ())) | {ref.user} if limits else set()
         theirs = [resources for other, resources in others.items() if other.user in names]
         left += [Left(kind, sum(map(kind.of, theirs)), limit, group) for kind, limit in limits]
+    if machine and machine.memory:
+        left.append(_left_of_machine(machine, allowance, others.values()))
     return left
+
+
+def _left_of_machine(machine: Machine, allowance: Allowance, others: Iterable[Resources]) -> Left:
+    share = allowance.reserve.memory
+    promised = machine.memory * allowance.capacity.memory
+    # A server of an earlier release has no word on what is reserved for it; then it is all of its memory.
+    reserved = sum(resources.reserved_memory or resources.memory for resources in others)
+    return Left(_MEMORY, math.ceil(reserved / share), int(promised / share), machine=True)
 
 
 def check_quota(
@@ -80,19 +102,26 @@ def check_quota(
     allowance: Allowance,
     running: Running,
     members: Members,
+    *,
+    machine: Machine | None = None,
 ) -> None:
     """Raise QuotaExceeded, with a sentence for each limit that `wanted` would break."""
-    broken = [left for left in left_for(ref, allowance, running, members) if left.kind.of(wanted) > left.free]
+    limits = left_for(ref, allowance, running, members, machine=machine)
+    broken = [left for left in limits if left.kind.of(wanted) > left.free]
     # Who may start no further server need not hear how much CPU it could have had.
     told = [left for left in broken if left.kind.name == "servers"] or broken
     if told:
-        raise QuotaExceeded(
-            [_total_sentence(left, wanted) if left.of else _quota_sentence(left, wanted) for left in told]
-        )
+        raise QuotaExceeded([_sentence(left, wanted, allowance) for left in told])
 
 
 def _limits(quota: Quota) -> list[tuple[Kind, int]]:
     return [(kind, limit) for kind in KINDS if (limit := getattr(quota, kind.name)) is not None]
+
+
+def _sentence(left: Left, wanted: Resources, allowance: Allowance) -> str:
+    if left.machine:
+        return _machine_sentence(left, wanted, allowance)
+    return _total_sentence(left, wanted) if left.of else _quota_sentence(left, wanted)
 
 
 def _quota_sentence(left: Left, wanted: Resources) -> str:
@@ -125,3 +154,32 @@ def _total_sentence(left: Left, wanted: Resources) -> str:
         f"You asked for {spelled(asked)}. All members of {left.of} together may have {spelled(left.limit)} at once, "
         f"and {spelled(left.used)} {verb}; {remedy}wait until somebody stops a server."
     )
+
+
+def _machine_sentence(left: Left, wanted: Resources, allowance: Allowance) -> str:
+    asked = f"You asked for {left.kind.spelled(wanted.memory)}."
+    free = format_free_memory(left.free) if left.free else "nothing"
+    now = _most_memory(allowance, left.free)
+    if wanted.memory <= left.limit:
+        remedy = f"choose {format_memory(now)} or less, or " if now else ""
+        return f"{asked} The machine has {free} left for servers; {remedy}wait until somebody stops a server."
+    there = f"The machine has {format_free_memory(left.limit)} for all servers"
+    there += f", of which {free} is left" if left.used else ""
+    if now:
+        return f"{asked} {there}; choose {format_memory(now)} or less."
+    later = _most_memory(allowance, left.limit)
+    remedy = f"choose {format_memory(later)} or less once somebody stops a server" if later else "tell an administrator"
+    return f"{asked} {there}; {remedy}."
+
+
+def _most_memory(allowance: Allowance, at_most: int) -> int:
+    """The most memory that can be chosen and is not more than this; 0 if there is none."""
+    return max((memory for memory in _offered_memory(allowance, at_most) if memory <= at_most), default=0)
+
+
+def _offered_memory(allowance: Allowance, at_most: int) -> Iterator[int]:
+    yield from (size.memory for size in allowance.sizes)
+    if allowance.custom:
+        offered = allowance.custom.memory
+        most = min(at_most, offered.max)
+        yield most - (most - offered.min) % offered.step if most >= offered.min else offered.min

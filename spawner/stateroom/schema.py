@@ -119,5 +119,5 @@ def _needed(amounts: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _told(left: Left) -> dict[str, Any]:
     spelled = {"cpu": lambda milli: milli / 1000, "memory": format_memory_exactly}.get(left.kind.name, int)
-    whose = {"group": left.of} if left.of else {}
+    whose: dict[str, Any] = {"group": left.of} if left.of else {"machine": True} if left.machine else {}
     return {"kind": left.kind.name, "used": spelled(left.used), "limit": spelled(left.limit)} | whose

@@ -57,7 +57,7 @@ from stateroom.loading import CatalogFile, watched_catalog_file
 from stateroom.names import HomeRef, ServerRef
 from stateroom.policy import Allowance, Person, allowance_for
 from stateroom.progress import Phase, Progress, ProgressLog
-from stateroom.quantity import format_memory
+from stateroom.quantity import Machine, format_memory
 from stateroom.quota import Left
 from stateroom.spec import PORT, ServerSpec, build_spec, reports_every
 
@@ -147,7 +147,8 @@ class StateroomSpawner(Spawner):
             notices += [f"{more.size.label if more.size else 'More memory'} is chosen below."] if more else []
             notices += [recalled.notice] if recalled.notice else []
         problems = self._catalog_file().problems if self.user.admin else ()
-        return render_form(allowance, FormState(values, typed.errors, tuple(notices), problems, left))
+        machine = await self._machine()
+        return render_form(allowance, FormState(values, typed.errors, tuple(notices), problems, left, machine))
 
     def accept_form(self, form: Mapping[str, Any]) -> Awaitable[dict[str, Any]]:
         """What was posted, as options; the hub shows the form again with status 400 if they are refused.
@@ -212,6 +213,13 @@ class StateroomSpawner(Spawner):
             return await self._admissions().left(self._ref(), allowance, *self._witnesses(allowance))
         except BackendError:
             return []
+
+    async def _machine(self) -> Machine | None:
+        """What all servers share; unknown while the engine is away."""
+        try:
+            return await self._backend().machine()
+        except BackendError:
+            return None
 
     def _checked(self, options: dict[str, Any], allowance: Allowance) -> Recalled:
         if self._accepted is not None and options == self._accepted:

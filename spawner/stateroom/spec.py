@@ -54,7 +54,7 @@ class ServerSpec:
     @property
     def resources(self) -> Resources:
         """What the server has."""
-        return Resources(self.cpu, self.memory, self.gpu)
+        return Resources(self.cpu, self.memory, self.gpu, self.reserved_memory)
 
     @property
     def hash(self) -> str:
@@ -91,7 +91,7 @@ def build_spec(
         memory=choice.memory,
         gpu=choice.gpu,
         reserved_cpu=int(choice.cpu * catalog.reserve.cpu),
-        reserved_memory=int(choice.memory * catalog.reserve.memory),
+        reserved_memory=catalog.reserve.of_memory(choice.memory),
         base_url=base_url,
         mount=catalog.home.mount,
         environment={

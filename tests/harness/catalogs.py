@@ -332,7 +332,15 @@ def _other_sections() -> st.SearchStrategy[Data]:
             "home": st.sampled_from(homes),
             "start": st.fixed_dictionaries({}, optional={"timeout": times, "pull_timeout": times}),
             "idle": st.fixed_dictionaries({}, optional={"stop_after": times}),
-            "docker": st.fixed_dictionaries({}, optional={"network": st.none() | st.just("notebooks")}),
+            "docker": st.fixed_dictionaries(
+                {},
+                optional={
+                    "network": st.none() | st.just("notebooks"),
+                    "capacity": st.fixed_dictionaries(
+                        {}, optional={"memory": st.sampled_from([0.9, "2.5", 10, "0.0001"])}
+                    ),
+                },
+            ),
             "kubernetes": st.sampled_from(kubernetes),
         }
     )

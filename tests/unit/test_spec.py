@@ -83,7 +83,7 @@ def spec_of(more: str, options: dict[str, object], *groups: str) -> ServerSpec:
 
 
 def test_gpus_reach_the_spec() -> None:
-    assert spec_of("  gpu: {max: 2}\n", {"gpu": 2}).resources == Resources(1000, 2 * GiB, 2)
+    assert spec_of("  gpu: {max: 2}\n", {"gpu": 2}).resources == Resources(1000, 2 * GiB, 2, 2 * GiB)
     assert spec_of("", {}).gpu == 0
 
 

@@ -15,7 +15,7 @@ from typing import Protocol
 from stateroom.deadline import Deadline
 from stateroom.names import HomeRef, ServerRef
 from stateroom.progress import Progress
-from stateroom.quantity import Resources
+from stateroom.quantity import Machine, Resources
 from stateroom.spec import ServerSpec
 
 
@@ -88,6 +88,14 @@ class Backend(Protocol):
 
     async def list(self) -> list[RunningServer]:
         """Every server of this hub that the backend holds, running or not, whichever process started it."""
+        ...
+
+    async def machine(self) -> Machine | None:
+        """What all servers share; None where there is no such machine, or where it is not known.
+
+        Raises BackendUnavailable as long as there was no answer at all. Costs no
+        call to the engine where `state` costs none.
+        """
         ...
 
     async def logs(self, ref: ServerRef, lines: int) -> str:

@@ -17,6 +17,7 @@ from stateroom.deadline import Deadline
 from stateroom.errors import HomeRefused, ImageUnavailable, ServerEnded
 from stateroom.names import HomeRef, ServerRef
 from stateroom.progress import Phase, Progress
+from stateroom.quantity import Machine
 from stateroom.readiness import wait_until_answers
 from stateroom.spec import ServerSpec
 
@@ -51,10 +52,11 @@ class _Server:
 
 
 class MemoryBackend:
-    """A complete backend that needs no engine."""
+    """A complete backend that needs no engine. What it runs takes nothing of a machine unless one is given."""
 
-    def __init__(self, images: Mapping[str, Behaviour]) -> None:
+    def __init__(self, images: Mapping[str, Behaviour], machine: Machine | None = None) -> None:
         self._images = dict(images)
+        self._machine = machine
         self._servers: dict[ServerRef, _Server] = {}
         self._homes: dict[str, HomeRef] = {}
         self._starts = Starts()
@@ -87,6 +89,10 @@ class MemoryBackend:
             RunningServer(ref, server.state, server.spec.image, server.spec.resources)
             for ref, server in self._servers.items()
         ]
+
+    async def machine(self) -> Machine | None:
+        """See Backend.machine."""
+        return self._machine
 
     async def logs(self, ref: ServerRef, lines: int) -> str:
         """See Backend.logs."""

@@ -38,7 +38,7 @@ from stateroom.errors import (
 )
 from stateroom.names import USER_ID, HomeRef, ServerRef, resources_from_labels, server_from_labels
 from stateroom.progress import Phase, Progress
-from stateroom.quantity import format_memory
+from stateroom.quantity import Machine, format_memory
 from stateroom.readiness import wait_until_answers
 from stateroom.spec import ServerSpec
 
@@ -97,6 +97,10 @@ class DockerBackend:
             if ref is not None:
                 servers.append(RunningServer(ref, seen.state, seen.image, resources_from_labels(seen.labels)))
         return servers
+
+    async def machine(self) -> Machine | None:
+        """See Backend.machine."""
+        return await self._watch.machine()
 
     async def logs(self, ref: ServerRef, lines: int) -> str:
         """See Backend.logs."""

@@ -180,6 +180,12 @@ class Listener:
         with translated():
             return _or_none(lambda: self._client.inspect_container(name))
 
+    def info(self) -> dict[str, Any]:
+        """The engine's description of itself and its machine."""
+        with translated():
+            found: dict[str, Any] = self._client.info()
+            return found
+
     def changes(self) -> Iterator[tuple[str, str]]:
         """The names of containers with what happened to each, until the stream ends or is closed."""
         with translated():

@@ -28,13 +28,15 @@ from stateroom.backends.base import Life, ServerState
 from stateroom.backends.docker.engine import Engine, Listener
 from stateroom.backends.docker.observation import (
     Seen,
+    machine_from_info,
     seen_from_inspect,
     seen_from_list,
     without_the_engine,
     without_the_hub,
 )
-from stateroom.errors import BackendError, BackendUnavailable
+from stateroom.errors import BackendError, BackendUnavailable, EngineRefused
 from stateroom.names import server_from_labels
+from stateroom.quantity import Machine
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,7 @@ class ServerWatch:
         self._network = network
         self._seen: dict[str, Seen] = {}
         self._looked: defaultdict[str, float] = defaultdict(float)  # when the look began that told what is known
+        self._machine: Machine | None = None
         self._listed = 0.0
         self._attempted = asyncio.Event()  # the first connection was made, or failed
         self._trouble: BackendError | None = None
@@ -71,6 +74,11 @@ class ServerWatch:
         """Every container of the hub. Raises as `state` does."""
         await self._picture()
         return list(self._seen.values())
+
+    async def machine(self) -> Machine | None:
+        """The engine's machine as it was at the last connection. Raises as `state` does."""
+        await self._picture()
+        return self._machine
 
     async def look(self, name: str) -> dict[str, Any] | None:
         """The engine's description of one container now, None if there is none. Raises BackendError."""
@@ -142,9 +150,10 @@ class ServerWatch:
         ref = server_from_labels(seen.labels, self._hub)
         return ref is not None and ref.name == seen.name
 
-    def _take_all(self, listed: dict[str, Seen], began: float) -> None:
+    def _take_all(self, listed: dict[str, Seen], machine: Machine | None, began: float) -> None:
         listed = without_the_engine(self._seen, listed) if self._listed else without_the_hub(listed)
         self._listed = began
+        self._machine = machine or self._machine
         for name in {*self._seen, *self._waiting, *listed}:
             self._take(name, listed.get(name), began)
         for name in [name for name, looked in self._looked.items() if looked <= began and name not in listed]:
@@ -193,7 +202,7 @@ class ServerWatch:
                 seen = seen_from_inspect(whole, self._network)
             if seen is not None:
                 listed[seen.name] = seen
-        self._on_loop(self._take_all, listed, began)
+        self._on_loop(self._take_all, listed, _machine(listener), began)
 
     def _look_again(self, listener: Listener, name: str) -> None:
         began = time.monotonic()
@@ -216,3 +225,12 @@ class ServerWatch:
         if self._loop is not None and not self._loop.is_closed():
             with contextlib.suppress(RuntimeError):  # it closes at this very moment
                 self._loop.call_soon_threadsafe(work, *arguments)
+
+
+def _machine(listener: Listener) -> Machine | None:
+    """None where the engine does not tell, as behind a proxy that passes on some calls only; servers matter more."""
+    try:
+        return machine_from_info(listener.info())
+    except EngineRefused as error:
+        log.warning("The engine does not tell what its machine has: %s", error)
+        return None

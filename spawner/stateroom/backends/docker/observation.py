@@ -8,6 +8,7 @@ from typing import Any
 
 from stateroom.backends.base import Life, ServerState
 from stateroom.names import SPEC
+from stateroom.quantity import MILLI, Machine
 from stateroom.spec import PORT
 
 ENGINE_RESTARTED = "The engine was restarted, which ends all servers."
@@ -77,6 +78,11 @@ def _because(seen: Seen, reason: str) -> Seen:
 
 def _seen(name: str, labels: Mapping[str, str], image: str, state: ServerState) -> Seen:
     return Seen(name.removeprefix("/"), labels, image, replace(state, spec_hash=labels.get(SPEC, "")))
+
+
+def machine_from_info(info: Mapping[str, Any]) -> Machine:
+    """From the engine's description of itself."""
+    return Machine(int(info.get("NCPU") or 0) * MILLI, int(info.get("MemTotal") or 0))
 
 
 def _address(found: Mapping[str, Any], network: str) -> str:
