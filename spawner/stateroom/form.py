@@ -400,11 +400,11 @@ def _amount_field(
     text = _memory_text(typed.text) if typed.field == "memory" else typed.text
     least, most, step = spelled(offered.min), spelled(offered.max), spelled(offered.step)
     hint = f"{least} to {most}, in steps of {step}" if offered.min < offered.max else f"{least} only"
-    if 0 < typed.there < offered.max:
+    free = offered.max if typed.free is None else min(typed.free, offered.max)
+    if 0 < typed.there < free:
         hint += f"; the machine has {spelled(typed.there)}"
-    if typed.free is not None and typed.free < offered.max:
-        free = free_gibibytes(typed.free) if typed.field == "memory" else spelled(typed.free)
-        hint += f"; {free} left for you now"
+    elif free < offered.max:
+        hint += f"; {free_gibibytes(free) if typed.field == 'memory' else spelled(free)} left for you now"
     return _AmountField(typed.field, unit, text[:_LONGEST], least, most, step, hint)
 
 

@@ -29,13 +29,13 @@ class Kind(NamedTuple):
     spelled: Callable[[int], str]
 
 
+_MEMORY = Kind("memory", lambda resources: resources.memory, lambda amount: f"{format_memory(amount)} of memory")
 KINDS = (
     Kind("servers", lambda _: 1, lambda amount: counted(amount, "server")),
     Kind("cpu", lambda resources: resources.cpu, lambda amount: f"{format_cpu(amount)} CPU"),
-    Kind("memory", lambda resources: resources.memory, lambda amount: f"{format_memory(amount)} of memory"),
+    _MEMORY,
     Kind("gpu", lambda resources: resources.gpu, lambda amount: f"{amount} GPU"),
 )
-_MEMORY = KINDS[2]
 
 Running = Mapping[ServerRef, Resources]
 Members = Mapping[str, Iterable[str]]  # of each group, the users' names
@@ -161,14 +161,18 @@ def _machine_sentence(left: Left, wanted: Resources, allowance: Allowance) -> st
     free = format_free_memory(left.free) if left.free else "nothing"
     now = _most_memory(allowance, left.free)
     if wanted.memory <= left.limit:
-        remedy = f"choose {format_memory(now)} or less, or " if now else ""
+        remedy = f"choose {format_free_memory(now)} or less, or " if now else ""
         return f"{asked} The machine has {free} left for servers; {remedy}wait until somebody stops a server."
     there = f"The machine has {format_free_memory(left.limit)} for all servers"
     there += f", of which {free} is left" if left.used else ""
     if now:
-        return f"{asked} {there}; choose {format_memory(now)} or less."
+        return f"{asked} {there}; choose {format_free_memory(now)} or less."
     later = _most_memory(allowance, left.limit)
-    remedy = f"choose {format_memory(later)} or less once somebody stops a server" if later else "tell an administrator"
+    remedy = (
+        f"choose {format_free_memory(later)} or less once somebody stops a server"
+        if later
+        else "ask an administrator for a smaller size"
+    )
     return f"{asked} {there}; {remedy}."
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from harness.hub import Hub, Person
+from harness.hub import ON_ANY_MACHINE, Hub, Person
 from stateroom.choice import choose
 from stateroom.form import options_from_form
 from stateroom.loading import parse_catalog
@@ -70,7 +70,7 @@ def reader(hub: Hub) -> Iterator[Person]:
 
 
 def offer(hub: Hub, catalog: str) -> None:
-    hub.save_catalog(f"hub: {hub.id}\n{catalog}")
+    hub.save_catalog(f"hub: {hub.id}\n{catalog}\n{ON_ANY_MACHINE}")
 
 
 # What is chosen, and what is posted

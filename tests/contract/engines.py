@@ -21,6 +21,7 @@ from stateroom.backends.docker.engine import connect, ensure_network
 from stateroom.backends.memory import Behaviour, MemoryBackend
 from stateroom.catalog import DockerHome
 from stateroom.names import HUB, HomeRef, ServerRef, network_name
+from stateroom.quantity import Machine
 from stateroom.spec import ServerSpec
 
 MIB = 1024**2
@@ -34,6 +35,8 @@ class Subject(Protocol):
     hub: str
     backend: Backend
 
+    @property
+    def machine(self) -> Machine: ...
     def image(self, behaviour: Behaviour) -> str: ...
     def kill(self, ref: ServerRef) -> None: ...
 
@@ -59,6 +62,7 @@ def make_spec(subject: Subject, user: str = "ada", server: str = "", **changes: 
 class MemorySubject:
     hub: str
     backend: MemoryBackend
+    machine: Machine
 
     def image(self, behaviour: Behaviour) -> str:
         return behaviour.value
@@ -75,6 +79,11 @@ class DockerSubject:
     network: str
     homes: DockerHome
 
+    @property
+    def machine(self) -> Machine:
+        info = self.client.info()
+        return Machine(1000 * info["NCPU"], info["MemTotal"])
+
     def image(self, behaviour: Behaviour) -> str:
         return stub_image(self.client, behaviour)
 
@@ -84,8 +93,9 @@ class DockerSubject:
 
 @asynccontextmanager
 async def memory_subject() -> AsyncIterator[MemorySubject]:
-    backend = MemoryBackend({behaviour.value: behaviour for behaviour in Behaviour})
-    yield MemorySubject("memory", backend)
+    machine = Machine(8000, 16 * 1024 * MIB)
+    backend = MemoryBackend({behaviour.value: behaviour for behaviour in Behaviour}, machine)
+    yield MemorySubject("memory", backend, machine)
     await backend.close()
 
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tornado.httpclient import AsyncHTTPClient
 
-from contract.engines import TOKEN, Subject, docker_subject, make_spec, memory_subject
+from contract.engines import MIB, TOKEN, Subject, docker_subject, make_spec, memory_subject
 from stateroom.backends.base import Life
 from stateroom.backends.memory import Behaviour
 from stateroom.deadline import Deadline
@@ -22,6 +22,7 @@ from stateroom.errors import (
 )
 from stateroom.names import HomeRef, ServerRef
 from stateroom.progress import Progress
+from stateroom.quantity import Resources
 
 SUBJECTS = {"memory": memory_subject, "docker": docker_subject}
 
@@ -54,6 +55,17 @@ async def test_a_started_server_answers_at_its_address(subject: Subject) -> None
     assert (state.life, state.address) == (Life.RUNNING, address)
     (listed,) = await subject.backend.list()
     assert (listed.ref, listed.image, listed.state.life) == (spec.ref, spec.image, Life.RUNNING)
+
+
+async def test_the_machine_that_servers_share_is_told(subject: Subject) -> None:
+    assert await subject.backend.machine() == subject.machine
+
+
+async def test_what_a_server_has_and_what_is_reserved_for_it_are_listed(subject: Subject) -> None:
+    spec = make_spec(subject, reserved_memory=96 * MIB)
+    await subject.backend.start(spec, soon(), unheard)
+    (listed,) = await subject.backend.list()
+    assert listed.resources == spec.resources == Resources(500, 128 * MIB, 0, 96 * MIB)
 
 
 async def test_progress_is_told_in_sentences_that_never_go_back(subject: Subject) -> None:

@@ -81,6 +81,28 @@ async def test_a_hub_that_restarts_finds_all_servers_with_one_list(subject: Dock
     await again.close()
 
 
+async def test_what_the_machine_has_is_asked_once_in_a_connection_and_known_while_the_engine_is_away(
+    subject: DockerSubject, proxy: EngineProxy
+) -> None:
+    def times_asked() -> int:
+        return sum("/info" in request for request in proxy.requests)
+
+    await running(subject)
+    machine = await subject.backend.machine()
+    assert machine
+    assert times_asked() == 1
+    await running(subject, "bob")
+    proxy.mood = Mood.AWAY
+    for _ in range(10):
+        assert await subject.backend.machine() == machine
+        await asyncio.sleep(0.1)
+    proxy.mood = Mood.WELL
+    async with asyncio.timeout(30):
+        while times_asked() < 2:  # noqa: ASYNC110 - the proxy's thread counts
+            await asyncio.sleep(0.1)
+    assert await subject.backend.machine() == machine
+
+
 @pytest.mark.parametrize("mood", [Mood.REFUSES, Mood.AWAY, Mood.HANGS])
 async def test_running_servers_stay_known_and_a_death_meanwhile_is_found_out(
     subject: DockerSubject, proxy: EngineProxy, mood: Mood

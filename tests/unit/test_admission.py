@@ -10,23 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.starts import start_as_a_hub_does
 from stateroom.admission import Admissions
 from stateroom.backends.base import Life, RunningServer, ServerState
 from stateroom.backends.memory import Behaviour, MemoryBackend
-from stateroom.catalog import Catalog, Quota
-from stateroom.choice import choose
-from stateroom.deadline import Deadline
+from stateroom.catalog import Capacity, Catalog, Quota, Reserve
 from stateroom.errors import BackendUnavailable, QuotaExceeded
 from stateroom.loading import parse_catalog
 from stateroom.names import ServerRef
 from stateroom.policy import Allowance, allowance_for
-from stateroom.quantity import GiB, Resources
-from stateroom.spec import build_spec
+from stateroom.quantity import GiB, Machine, Resources
 
 from .conftest import ADA, CATALOG
 
 SMALL = Resources(500, GiB)
-FIVE = Quota(servers=5)
+TWO, FIVE = Quota(servers=2), Quota(servers=5)
 NOBODY: dict[str, list[str]] = {}
 ALLOWANCE = allowance_for(parse_catalog(CATALOG), ADA)
 
@@ -34,9 +32,10 @@ ALLOWANCE = allowance_for(parse_catalog(CATALOG), ADA)
 class SlowBackend:
     """Lists what ran when it was asked, and answers some turns of the loop later."""
 
-    def __init__(self, turns: int = 3) -> None:
+    def __init__(self, turns: int = 3, memory: int = 0) -> None:
         self.servers: dict[ServerRef, Life] = {}
         self.turns = turns
+        self.memory = memory  # the machine's, if there is one
         self.gate: asyncio.Event | None = None  # while there is one, answers wait for it
         self.asked = asyncio.Event()
         self.away = False
@@ -52,6 +51,11 @@ class SlowBackend:
             raise BackendUnavailable("The engine does not answer.")
         return seen
 
+    async def machine(self) -> Machine | None:
+        if self.away:
+            raise BackendUnavailable("The engine does not answer.")
+        return Machine(2000, self.memory) if self.memory else None
+
 
 @pytest.fixture
 def backend() -> SlowBackend:
@@ -65,7 +69,7 @@ def admissions() -> Admissions:
 
 @pytest.fixture
 async def memory() -> AsyncIterator[MemoryBackend]:
-    backend = MemoryBackend({"stateroom/unified:1": Behaviour.ANSWERS, "stateroom/classic:3": Behaviour.CRASHES})
+    backend = MemoryBackend({"stateroom/unified:1": Behaviour.ANSWERS})
     yield backend
     await backend.close()
 
@@ -122,6 +126,21 @@ class TestAtOnce:
             return_exceptions=True,
         )
         assert outcomes.count(None) == 5
+
+    async def test_everybodys_servers_share_a_machine(self, admissions: Admissions, backend: SlowBackend) -> None:
+        backend.memory = 10 * GiB
+        backend.servers = {server(100, "eve"): Life.RUNNING, server(101, "eve"): Life.ENDED}
+        refs = [server(number, user) for number in range(10) for user in ("ada", "bob")]
+        assert sum(await let_in(admissions, backend, Quota(), *refs)) == 8  # of 9 GiB
+
+    async def test_what_is_reserved_for_a_server_on_its_way_is_a_share_of_its_memory(
+        self, admissions: Admissions, backend: SlowBackend
+    ) -> None:
+        backend.memory = 10 * GiB
+        half = replace(limited(Quota()), reserve=Reserve(memory=0.5), capacity=Capacity(memory=1))
+        starts = (admissions.admit(server(number), SMALL, half, backend, NOBODY) for number in range(30))
+        outcomes = await asyncio.gather(*starts, return_exceptions=True)
+        assert outcomes.count(None) == 20
 
     async def test_a_server_that_is_let_in_twice_counts_once(
         self, admissions: Admissions, backend: SlowBackend
@@ -212,9 +231,9 @@ class TestTrouble:
 
     async def test_an_engine_that_is_away_lets_nobody_in(self, admissions: Admissions, backend: SlowBackend) -> None:
         backend.away = True
-        for _ in range(7):
+        for quota in [FIVE] * 7 + [Quota()]:
             with pytest.raises(BackendUnavailable):
-                await admissions.admit(server(1), SMALL, limited(FIVE), backend, NOBODY)
+                await admissions.admit(server(1), SMALL, limited(quota), backend, NOBODY)
         with pytest.raises(BackendUnavailable):
             await admissions.left(server(1), limited(FIVE), backend, NOBODY)
         backend.away = False
@@ -254,24 +273,11 @@ class TestTrouble:
 
 
 class TestWithServers:
-    async def start(
-        self, catalog: Catalog, memory: MemoryBackend, admissions: Admissions, number: int, image: str = "unified"
-    ) -> None:
-        """As the spawner does it: let in, start, let go."""
-        allowance, ref = limited(Quota(servers=2)), server(number)
-        choice = choose({"image": image}, allowance)
-        await admissions.admit(ref, choice.resources, allowance, memory, NOBODY)
-        try:
-            spec = build_spec(catalog, allowance, choice, ref=ref, user_id=1, base_url="/user/ada/", variables={})
-            await memory.start(spec, Deadline.after(30, "waiting"), lambda _: None)
-        finally:
-            admissions.release(ref)
-
     async def test_starts_at_once_end_with_as_many_servers_as_may_run(
         self, catalog: Catalog, memory: MemoryBackend, admissions: Admissions
     ) -> None:
         outcomes = await asyncio.gather(
-            *(self.start(catalog, memory, admissions, number) for number in range(8)), return_exceptions=True
+            *(started(catalog, memory, admissions, number) for number in range(8)), return_exceptions=True
         )
         assert outcomes.count(None) == len(await memory.list()) == 2
         assert sum(isinstance(outcome, QuotaExceeded) for outcome in outcomes) == 6
@@ -280,27 +286,45 @@ class TestWithServers:
         self, catalog: Catalog, memory: MemoryBackend, admissions: Admissions
     ) -> None:
         for number in range(2):
-            await self.start(catalog, memory, admissions, number)
+            await started(catalog, memory, admissions, number)
         with pytest.raises(QuotaExceeded, match="these run: s0, s1"):
-            await self.start(catalog, memory, admissions, 2)
+            await started(catalog, memory, admissions, 2)
         memory.kill(server(0))
         assert len(await memory.list()) == 2
-        await self.start(catalog, memory, admissions, 2)
+        await started(catalog, memory, admissions, 2)
 
     async def test_a_running_server_may_be_started_anew_at_the_limit(
         self, catalog: Catalog, memory: MemoryBackend, admissions: Admissions
     ) -> None:
         for number in (0, 1, 1, 0):
-            await self.start(catalog, memory, admissions, number)
+            await started(catalog, memory, admissions, number)
         assert len(await memory.list()) == 2
+
+    async def test_the_reserve_of_servers_of_an_earlier_process_of_the_hub_counts(self, catalog: Catalog) -> None:
+        """On a machine of which they may have 2.5 GiB, at 2 GiB a server."""
+        half = parse_catalog(f"{CATALOG}reserve: {{memory: 0.5}}\n")
+        memory = MemoryBackend({"stateroom/unified:1": Behaviour.ANSWERS}, Machine(2000, int(2.5 * GiB / 0.9) + 1))
+        await started(half, memory, Admissions(), 0, quota=Quota())
+        await started(half, memory, Admissions(), 1, quota=Quota())
+        with pytest.raises(QuotaExceeded, match="The machine has 1 GiB left for servers; choose 1 GiB or less"):
+            await started(half, memory, Admissions(), 2, quota=Quota())
+        with pytest.raises(QuotaExceeded, match="The machine has 512 MiB left for servers; choose 512 MiB or less"):
+            await started(catalog, memory, Admissions(), 2, quota=Quota())
+        await memory.close()
 
     async def test_servers_of_an_earlier_process_of_the_hub_count(
         self, catalog: Catalog, memory: MemoryBackend
     ) -> None:
         for number in range(2):
-            await self.start(catalog, memory, Admissions(), number)
+            await started(catalog, memory, Admissions(), number)
         with pytest.raises(QuotaExceeded):
-            await self.start(catalog, memory, Admissions(), 2)
+            await started(catalog, memory, Admissions(), 2)
+
+
+async def started(
+    catalog: Catalog, memory: MemoryBackend, admissions: Admissions, number: int, quota: Quota = TWO
+) -> None:
+    await start_as_a_hub_does(catalog, memory, admissions, server(number), quota=quota)
 
 
 async def give_up(task: asyncio.Task[None]) -> None:

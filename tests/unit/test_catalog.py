@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from stateroom.catalog import Catalog, format_duration, parse_duration, parse_id, parse_share
+from stateroom.catalog import Catalog, format_duration, parse_capacity, parse_duration, parse_id, parse_share
 from stateroom.errors import CatalogError
 from stateroom.loading import parse_catalog
 from stateroom.quantity import GiB
@@ -98,6 +98,10 @@ def test_what_is_no_length_of_time_is_refused(written: Any) -> None:
         ),
         ("reserve: {cpu: 0}", '"0" is not a share; write a number from 0.0001 to 1'),
         ("reserve: {memory: 1.01}", '"1.01" is not a share'),
+        ("docker: {capacity: {memory: 0}}", '"0" is not a share of the machine; write a number from 0.0001 to 10'),
+        ("docker: {capacity: {memory: 90%}}", '"90%" is not a share of the machine'),
+        ("docker: {capacity: {memory: 20 GiB}}", '"20 GiB" is not a share of the machine'),
+        ("docker: {capacity: {cpu: 1}}", "docker.capacity.cpu: there is no such key"),
         ("quota: {servers: 0}", "0 is too little; write at least 1"),
         ("quota: {servers: 1.5}", '"1.5" is not a whole number'),
         ("quota: {cpu: 0}", "0 is too little; write at least 0.01"),
@@ -194,6 +198,22 @@ def test_values_of_the_environment_stay_as_they_were_written() -> None:
 )
 def test_a_share_is_a_number_up_to_one(written: Any, share: float) -> None:
     assert parse_share(written) == share
+
+
+def test_of_the_machine_servers_may_reserve_nine_tenths_unless_the_catalog_says_otherwise() -> None:
+    assert parse_catalog(LEAST).docker.capacity.memory == 0.9
+    assert parse_catalog(LEAST + "docker: {capacity: {memory: 1.5}}\n").docker.capacity.memory == 1.5
+
+
+@pytest.mark.parametrize(("written", "share"), [("10", 10), (10.0, 10), ("0.9", 0.9), (".5", 0.5), (0.0001, 0.0001)])
+def test_a_share_of_the_machine_may_promise_its_memory_more_than_once(written: Any, share: float) -> None:
+    assert parse_capacity(written) == share
+
+
+@pytest.mark.parametrize("written", ["0", "10.1", "100", "-1", "90%", "1e1", "nan", "", None, True, [], 0, 11, 1e-5])
+def test_what_is_no_share_of_the_machine_is_refused(written: Any) -> None:
+    with pytest.raises(ValueError, match="is not a share of the machine"):
+        parse_capacity(written)
 
 
 @pytest.mark.parametrize(

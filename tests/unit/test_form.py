@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,13 +19,14 @@ from jupyterhub._data import DATA_FILES_PATH
 
 import stateroom.form
 from harness.hostile import HOSTILE, shown
+from stateroom.catalog import Quota
 from stateroom.choice import choose
 from stateroom.errors import ChoiceRefused
 from stateroom.form import FormState, options_from_form, render_form, values_from_choice, values_from_query
 from stateroom.loading import load_catalog, parse_catalog
 from stateroom.names import ServerRef
 from stateroom.policy import Allowance, Person, allowance_for
-from stateroom.quantity import GiB, MiB, Resources
+from stateroom.quantity import GiB, Machine, MiB, Resources
 from stateroom.quota import Left, left_for
 
 from .conftest import ADA
@@ -95,8 +96,9 @@ def page(
     admin_notices: tuple[str, ...] = (),
     *,
     left: tuple[Left, ...] = (),
+    machine: Machine | None = None,
 ) -> Page:
-    return Page(render_form(allowance, FormState(values or {}, errors or {}, notices, admin_notices, left)))
+    return Page(render_form(allowance, FormState(values or {}, errors or {}, notices, admin_notices, left, machine)))
 
 
 def title_of(form: Page, card: str) -> str:
@@ -126,14 +128,18 @@ def offering(images: str, custom: str = "", *, more_sizes: str = "") -> Allowanc
 
 
 def left_of(
-    allowance: Allowance, running: dict[str, Resources] | None = None, members: dict[str, list[str]] | None = None
+    allowance: Allowance,
+    running: dict[str, Resources] | None = None,
+    members: dict[str, list[str]] | None = None,
+    *,
+    machine: Machine | None = None,
 ) -> tuple[Left, ...]:
     """What is left for Ada's default server while these servers run, each under "server" or "user/server"."""
     refs = {
         ServerRef("hub-1", *(["ada", name] if "/" not in name else name.split("/"))): it
         for name, it in (running or {}).items()
     }
-    return tuple(left_for(ServerRef("hub-1", "ada", ""), allowance, refs, members or {}))
+    return tuple(left_for(ServerRef("hub-1", "ada", ""), allowance, refs, members or {}, machine=machine))
 
 
 @dataclass(frozen=True)
@@ -448,6 +454,58 @@ groups: {{lab: {{total: {{servers: 4, cpu: 8, memory: 8 GiB}}}}}}
         running.pop("ben/1")
         html = page(allowance, left=left_of(allowance, running, members)).html
         assert "Left for all members of lab together: 6 GiB of 8 GiB memory.</p>" in html
+
+
+class TestTheMachine:
+    """Of 20 GiB, servers may have 18. Offered are up to 16 GiB of one's own, and a size of 128 GiB."""
+
+    MACHINE = Machine(2000, 20 * GiB)
+
+    def page_beside(self, allowance: Allowance, *memory: int, **more: Any) -> Page:
+        """The form while servers of others run that have so much memory."""
+        running = {f"ben/{number}": Resources(500, amount) for number, amount in enumerate(memory)}
+        left = left_of(allowance, running, machine=self.MACHINE)
+        return page(allowance, left=left, machine=self.MACHINE, **more)
+
+    def test_more_cpus_than_it_has_are_shown_as_such_and_can_be_chosen(self, allowance: Allowance) -> None:
+        form = page(allowance, machine=self.MACHINE)
+        notes = [element.text for element in form.all("span", **{"class": "stateroom-note"})]
+        assert notes == ["The machine has 2 CPU"]
+        assert form.described(form.one("input", name="cpu")) == "0.25 to 4, in steps of 0.25; the machine has 2"
+        assert not [element for element in form.elements if "disabled" in element.attributes]
+
+    def test_of_less_cpus_than_it_has_nothing_is_said(self, sizes_only: Allowance) -> None:
+        assert "The machine has" not in page(sizes_only, machine=Machine(32_000, 0)).html
+        assert "The machine has" not in page(sizes_only, machine=Machine(0, 0)).html
+
+    def test_where_less_cpu_is_left_than_it_has_that_is_said_instead(self) -> None:
+        limited = offering(IMAGE, f"custom: {{{CPU}, {MEMORY}}}\nquota: {{cpu: 1}}")
+        form = page(limited, left=left_of(limited), machine=Machine(1500, 0))
+        assert form.described(form.one("input", name="cpu")) == "1 to 2, in steps of 1; 1 left for you now"
+
+    def test_a_size_that_it_cannot_hold_says_so(self, allowance: Allowance) -> None:
+        assert "More memory than the machine has for servers" in self.page_beside(allowance).html
+
+    def test_a_size_and_an_amount_beyond_what_it_has_left_say_so(self, allowance: Allowance) -> None:
+        form = self.page_beside(allowance, 16 * GiB + 700 * MiB)
+        assert form.html.count("More than is left for you now") == 1
+        assert form.described(form.one("input", name="memory")).endswith("; 1.31 left for you now")
+        assert "Left on the machine: 1.31 GiB of 18 GiB memory." in form.html
+
+    def test_what_is_left_is_told_only_where_it_may_be_in_the_way(self, allowance: Allowance) -> None:
+        small = replace(allowance, sizes=allowance.sizes[:2])
+        assert "Left on the machine" not in self.page_beside(small, 2 * GiB).html
+        assert "Left on the machine: 15 GiB of 18 GiB memory." in self.page_beside(small, 3 * GiB).html
+        limited = replace(small, quota=Quota(memory="4 GiB"))
+        assert "Left on the machine" not in self.page_beside(limited, 14 * GiB).html
+        assert "Left on the machine: 3.5 GiB of 18 GiB memory." in self.page_beside(limited, 14 * GiB, 512 * MiB).html
+
+    def test_that_it_is_full_is_said_once_on_top(self, allowance: Allowance) -> None:
+        full = "The machine has too little memory left for another server. Wait until somebody stops one."
+        form = self.page_beside(allowance, 17 * GiB, 513 * MiB)
+        assert [element.text for element in form.all("p", role="status") if element.text] == [full]
+        assert full not in self.page_beside(allowance, 17 * GiB, 512 * MiB).html
+        assert full not in self.page_beside(allowance, 17 * GiB, 513 * MiB, errors={"quota": "Full."}).html
 
 
 class TestHostileText:

@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.hostile import shown
-from stateroom.names import LONGEST, HomeRef, ServerRef, network_name, server_from_labels
+from stateroom.names import (
+    LONGEST,
+    RESERVED_MEMORY,
+    HomeRef,
+    ServerRef,
+    network_name,
+    resources_as_labels,
+    resources_from_labels,
+    server_from_labels,
+)
+from stateroom.quantity import GiB, Resources
 
 DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 any_text = st.text(alphabet=st.characters(), max_size=80)  # lone surrogates included
@@ -94,6 +104,18 @@ def test_names_are_the_same_in_every_process() -> None:
 def test_a_server_is_known_again_by_its_labels(hub: str, user: str, server: str) -> None:
     ref = ServerRef(hub, user, server)
     assert server_from_labels(ref.labels, hub) == ref
+
+
+def test_what_a_server_has_is_known_again_by_its_labels() -> None:
+    resources = Resources(1500, 3 * GiB, 2, 2 * GiB)
+    assert resources_from_labels(resources_as_labels(resources)) == resources
+
+
+@pytest.mark.parametrize("text", [None, "", "much", "-1", "9" * 19])
+def test_what_is_reserved_for_a_server_without_a_word_on_it_is_not_known(text: str | None) -> None:
+    labels = {**resources_as_labels(Resources(1500, 3 * GiB, 2, 2 * GiB)), RESERVED_MEMORY: text}
+    kept = {key: value for key, value in labels.items() if value is not None}
+    assert resources_from_labels(kept) == Resources(1500, 3 * GiB, 2)
 
 
 def test_labels_of_others_are_no_server_of_ours() -> None:

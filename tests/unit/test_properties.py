@@ -18,7 +18,7 @@ from stateroom.errors import CatalogError, ChoiceRefused, QuotaExceeded
 from stateroom.loading import parse_catalog
 from stateroom.names import ServerRef
 from stateroom.policy import Allowance, Person, allowance_for
-from stateroom.quantity import MiB, Resources, format_cpu, format_memory_exactly
+from stateroom.quantity import Machine, MiB, Resources, format_cpu, format_memory_exactly, parse_memory
 from stateroom.quota import KINDS, check_quota, left_for
 from stateroom.reference import catalog_schema
 from stateroom.schema import schema_from_allowance
@@ -173,6 +173,35 @@ class TestQuota:
             assert not broken
         for left in left_for(case.ref, case.allowance, case.running, case.members):
             assert left.free == max(0, left.limit - left.used)
+
+    @settings(max_examples=200)
+    @given(st.data())
+    def test_more_than_the_machines_share_is_never_reserved_and_what_a_refusal_names_is_let_in(
+        self, data: st.DataObject
+    ) -> None:
+        allowance = replace(data.draw(allowances())[1], quota=Quota(), totals={})
+        machine = Machine(2000, data.draw(st.integers(1, 64 * 1024 * MiB)))
+        promised = machine.memory * allowance.capacity.memory
+        amounts = st.integers(1, 4096 * MiB)
+        servers = st.builds(Resources, st.just(1000), amounts, st.just(0), st.just(0) | amounts)
+        running = {
+            ServerRef("hub", "eve", str(number)): server
+            for number, server in enumerate(data.draw(st.lists(servers, max_size=4)))
+        }
+        reserved = sum(server.reserved_memory or server.memory for server in running.values())
+
+        def refusal(memory: int) -> str:
+            try:
+                check_quota(ServerRef("hub", "ada"), Resources(1000, memory), allowance, running, {}, machine=machine)
+            except QuotaExceeded as refused:
+                assert reserved + memory * allowance.reserve.memory > promised - 2
+                return str(refused)
+            assert reserved + allowance.reserve.of_memory(memory) <= promised
+            return ""
+
+        sentence = refusal(data.draw(amounts))
+        named = re.search(r"choose ([0-9.]+ \w+) or less(?! once)", sentence)
+        assert not named or not refusal(parse_memory(named[1]))
 
 
 def read(text: str) -> None:

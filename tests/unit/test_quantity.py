@@ -13,8 +13,10 @@ from stateroom.quantity import (
     MiB,
     TiB,
     format_cpu,
+    format_free_memory,
     format_memory,
     format_memory_exactly,
+    free_gibibytes,
     gibibytes,
     parse_cpu,
     parse_memory,
@@ -108,6 +110,27 @@ def test_a_number_field_of_gibibytes_loses_nothing(amount: int) -> None:
 )
 def test_people_read_memory_in_the_largest_fitting_unit(amount: int, text: str) -> None:
     assert format_memory(amount) == text
+
+
+@given(st.integers(min_value=0, max_value=2**60))
+def test_of_free_memory_never_more_is_told_than_there_is(amount: int) -> None:
+    assert parse_memory(format_free_memory(amount)) <= amount
+    assert parse_memory(f"{free_gibibytes(amount)} GiB") <= amount
+
+
+@pytest.mark.parametrize(
+    ("amount", "text", "number"),
+    [
+        (16 * GiB, "16 GiB", "16"),
+        (16 * GiB - 1, "15.99 GiB", "15.99"),
+        (5 * GiB + 192 * MiB, "5.18 GiB", "5.18"),
+        (512 * MiB, "512 MiB", "0.5"),
+        (MiB, "1 MiB", "0"),
+        (0, "0 B", "0"),
+    ],
+)
+def test_free_memory_is_rounded_down(amount: int, text: str, number: str) -> None:
+    assert (format_free_memory(amount), free_gibibytes(amount)) == (text, number)
 
 
 @pytest.mark.parametrize(("milli", "text"), [(1500, "1.5"), (1000, "1"), (10_000, "10"), (250, "0.25"), (0, "0")])

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from stateroom.catalog import Quota
+from stateroom.catalog import Capacity, Quota, Reserve
 from stateroom.errors import ChoiceRefused, QuotaExceeded
 from stateroom.names import ServerRef
 from stateroom.policy import Allowance
-from stateroom.quantity import GiB, Resources
+from stateroom.quantity import GiB, Machine, MiB, Resources
 from stateroom.quota import Members, Running, check_quota, is_limited, left_for
 
 DEFAULT, DEEP, FRESH = (ServerRef("hub", "ada", name) for name in ("", "deep-dive", "fresh"))
@@ -261,3 +261,150 @@ class TestTotals:
 
     def test_servers_of_others_do_not_count(self, allowance: Allowance) -> None:
         assert refusal(limited(allowance, research={"servers": 1}), {EVE: SMALL}) is None
+
+
+MACHINE = Machine(2000, 20 * GiB)  # of which servers may have 18 GiB
+SIX = Resources(1000, 6 * GiB, 0, 6 * GiB)
+OTHERS = {BOB: SIX, EVE: SIX}
+
+
+class TestMachine:
+    """The catalog of these tests offers 1, 2 and 128 GiB, and 0.5 to 16 GiB in steps of 256 MiB."""
+
+    def refusal(
+        self,
+        allowance: Allowance,
+        memory: int,
+        running: Running,
+        machine: Machine | None = MACHINE,
+    ) -> str | None:
+        try:
+            check_quota(FRESH, Resources(1000, memory), allowance, running, {}, machine=machine)
+        except QuotaExceeded as refused:
+            return str(refused)
+        return None
+
+    def test_the_servers_of_everyone_count_and_the_server_itself_does_not(self, allowance: Allowance) -> None:
+        (left,) = left_for(FRESH, allowance, {**OTHERS, DEFAULT: SIX, FRESH: SIX}, {}, machine=MACHINE)
+        assert (left.machine, left.kind.name, left.used, left.limit) == (True, "memory", 18 * GiB, 18 * GiB)
+        assert (left.of, left.holders) == ("", ())
+
+    def test_it_limits_everybody(self, allowance: Allowance) -> None:
+        assert is_limited(allowance, MACHINE)
+        assert not is_limited(allowance)
+
+    def test_of_a_machine_of_which_nothing_is_known_nothing_is_told(self, allowance: Allowance) -> None:
+        assert left_for(FRESH, allowance, OTHERS, {}, machine=Machine(2000, 0)) == []
+        assert self.refusal(allowance, 128 * GiB, OTHERS, machine=None) is None
+
+    def test_what_fits_exactly_is_let_in(self, allowance: Allowance) -> None:
+        assert self.refusal(allowance, 6 * GiB, OTHERS) is None
+        assert self.refusal(allowance, 6 * GiB + 1, OTHERS) is not None
+
+    @pytest.mark.parametrize(
+        ("memory", "running", "sentence"),
+        [
+            (
+                8 * GiB,
+                {BOB: SIX, EVE: Resources(1000, 6656 * MiB)},
+                (
+                    "You asked for 8 GiB of memory. The machine has 5.5 GiB left for servers; "
+                    "choose 5.5 GiB or less, or wait until somebody stops a server."
+                ),
+            ),
+            (  # 5.68 GiB is no step of the range
+                8 * GiB,
+                {BOB: SIX, EVE: Resources(1000, 6470 * MiB)},
+                (
+                    "You asked for 8 GiB of memory. The machine has 5.68 GiB left for servers; "
+                    "choose 5.5 GiB or less, or wait until somebody stops a server."
+                ),
+            ),
+            (
+                2 * GiB,
+                {BOB: Resources(1000, 18 * GiB - 300 * MiB)},
+                (
+                    "You asked for 2 GiB of memory. The machine has 300 MiB left for servers; "
+                    "wait until somebody stops a server."
+                ),
+            ),
+            (
+                2 * GiB,
+                {**OTHERS, DEFAULT: SIX, DEEP: SIX},
+                (
+                    "You asked for 2 GiB of memory. The machine has nothing left for servers; "
+                    "wait until somebody stops a server."
+                ),
+            ),
+            (
+                128 * GiB,
+                {},
+                ("You asked for 128 GiB of memory. The machine has 18 GiB for all servers; choose 16 GiB or less."),
+            ),
+            (
+                128 * GiB,
+                OTHERS,
+                (
+                    "You asked for 128 GiB of memory. The machine has 18 GiB for all servers, of which 6 GiB is left; "
+                    "choose 6 GiB or less."
+                ),
+            ),
+            (
+                128 * GiB,
+                {**OTHERS, DEFAULT: SIX},
+                (
+                    "You asked for 128 GiB of memory. The machine has 18 GiB for all servers, of which nothing is "
+                    "left; choose 16 GiB or less once somebody stops a server."
+                ),
+            ),
+        ],
+    )
+    def test_a_refusal_tells_what_is_free_and_what_to_do(
+        self, allowance: Allowance, memory: int, running: Running, sentence: str
+    ) -> None:
+        assert self.refusal(allowance, memory, running) == sentence
+
+    def test_a_machine_too_small_for_anything_that_is_offered(self, sizes_only: Allowance) -> None:
+        assert self.refusal(sizes_only, 2 * GiB, {}, Machine(2000, GiB)) == (
+            "You asked for 2 GiB of memory. The machine has 921.59 MiB for all servers; "
+            "ask an administrator for a smaller size."
+        )
+
+    def test_where_half_is_reserved_twice_as_much_is_left(self, allowance: Allowance) -> None:
+        half = replace(allowance, reserve=Reserve(memory=0.5))
+        running = {BOB: Resources(1000, 12 * GiB, 0, 6 * GiB), EVE: Resources(1000, 16 * GiB, 0, 8 * GiB)}
+        assert self.refusal(half, 8 * GiB, running) is None
+        assert self.refusal(half, 16 * GiB, running) == (
+            "You asked for 16 GiB of memory. The machine has 8 GiB left for servers; "
+            "choose 8 GiB or less, or wait until somebody stops a server."
+        )
+
+    def test_a_server_counts_by_what_was_reserved_when_it_started(self, allowance: Allowance) -> None:
+        half = replace(allowance, reserve=Reserve(memory=0.5))
+        (left,) = left_for(FRESH, half, {BOB: Resources(1000, 8 * GiB, 0, 8 * GiB)}, {}, machine=MACHINE)
+        assert (left.used, left.limit) == (16 * GiB, 36 * GiB)
+
+    def test_a_server_without_a_word_on_it_counts_by_its_memory(self, allowance: Allowance) -> None:
+        (left,) = left_for(FRESH, allowance, {BOB: Resources(1000, 8 * GiB)}, {}, machine=MACHINE)
+        assert left.used == 8 * GiB
+
+    def test_memory_may_be_promised_more_than_once(self, allowance: Allowance) -> None:
+        more = replace(allowance, capacity=Capacity(memory=10))
+        assert self.refusal(more, 128 * GiB, OTHERS) is None
+
+    def test_a_capacity_lowered_below_what_runs_leaves_nothing(self, allowance: Allowance) -> None:
+        less = replace(allowance, capacity=Capacity(memory=0.1))
+        (left,) = left_for(FRESH, less, OTHERS, {}, machine=MACHINE)
+        assert left.free == 0
+
+    def test_more_cpus_than_the_machine_has_are_no_reason_to_refuse(self, allowance: Allowance) -> None:
+        check_quota(FRESH, Resources(64_000, GiB), allowance, OTHERS, {}, machine=MACHINE)
+
+    def test_a_broken_quota_is_told_as_well(self, allowance: Allowance) -> None:
+        both = limited(allowance, {"memory": "4 GiB"})
+        told = self.refusal(both, 8 * GiB, OTHERS)
+        assert told == (
+            "You asked for 8 GiB of memory, and may have 4 GiB of memory at once. "
+            "You asked for 8 GiB of memory. The machine has 6 GiB left for servers; "
+            "choose 6 GiB or less, or wait until somebody stops a server."
+        )

@@ -10,7 +10,7 @@ from jsonschema import Draft202012Validator
 from stateroom.loading import parse_catalog
 from stateroom.names import ServerRef
 from stateroom.policy import Allowance, Person, allowance_for
-from stateroom.quantity import GiB, Resources
+from stateroom.quantity import GiB, Machine, Resources
 from stateroom.quota import left_for
 from stateroom.schema import schema_from_allowance
 
@@ -186,6 +186,10 @@ def test_what_is_left_is_told() -> None:
         {"kind": "servers", "used": 2, "limit": 5, "group": "research"},
     ]
     assert "x-quota" not in schema_from_allowance(allowance)
+    machine = left_for(ServerRef("hub", "ada"), allowance, running, {}, machine=Machine(2000, 20 * GiB))[-1:]
+    assert schema_from_allowance(allowance, machine)["x-quota"] == [
+        {"kind": "memory", "used": "2 GiB", "limit": "18 GiB", "machine": True}
+    ]
 
 
 def test_of_very_many_steps_some_are_listed_and_the_ends_among_them() -> None:

@@ -202,7 +202,7 @@ class ServerWatch:
                 seen = seen_from_inspect(whole, self._network)
             if seen is not None:
                 listed[seen.name] = seen
-        self._on_loop(self._take_all, listed, _machine(listener), began)
+        self._on_loop(self._take_all, listed, machine_of(listener), began)
 
     def _look_again(self, listener: Listener, name: str) -> None:
         began = time.monotonic()
@@ -227,7 +227,7 @@ class ServerWatch:
                 self._loop.call_soon_threadsafe(work, *arguments)
 
 
-def _machine(listener: Listener) -> Machine | None:
+def machine_of(listener: Listener) -> Machine | None:
     """None where the engine does not tell, as behind a proxy that passes on some calls only; servers matter more."""
     try:
         return machine_from_info(listener.info())

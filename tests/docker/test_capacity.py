@@ -1,0 +1,70 @@
+"""What the engine's machine has is never promised to more servers than there is memory for."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from contract.engines import MIB, DockerSubject, docker_subject
+from harness.starts import start_as_a_hub_does
+from stateroom.admission import Admissions
+from stateroom.backends.base import Life
+from stateroom.backends.docker import DockerBackend
+from stateroom.backends.memory import Behaviour
+from stateroom.catalog import Catalog
+from stateroom.deadline import Deadline
+from stateroom.errors import QuotaExceeded
+from stateroom.loading import parse_catalog
+from stateroom.names import ServerRef
+
+
+@pytest.fixture
+async def subject() -> AsyncIterator[DockerSubject]:
+    async with docker_subject() as subject:
+        yield subject
+
+
+def catalog_with_room_for(subject: DockerSubject, memory: int, reserve: float = 1) -> Catalog:
+    """Servers of 128 MiB, and a share of the machine that comes to so many bytes and a little more."""
+    return parse_catalog(f"""\
+version: 1
+images: [{{id: stub, image: "{subject.image(Behaviour.ANSWERS)}", default: true}}]
+sizes: [{{id: stub, cpu: 0.5, memory: 128 MiB, default: true}}]
+reserve: {{memory: {reserve}}}
+docker: {{capacity: {{memory: {memory / subject.machine.memory + 0.0001:.6f}}}}}
+""")
+
+
+def server(subject: DockerSubject, user: str) -> ServerRef:
+    return ServerRef(subject.hub, user)
+
+
+async def test_of_many_starts_at_once_as_many_run_as_the_machine_has_memory_for(subject: DockerSubject) -> None:
+    catalog, admissions = catalog_with_room_for(subject, 256 * MIB), Admissions()
+    outcomes = await asyncio.gather(
+        *(
+            start_as_a_hub_does(catalog, subject.backend, admissions, server(subject, f"user{number}"))
+            for number in range(8)
+        ),
+        return_exceptions=True,
+    )
+    assert outcomes.count(None) == 2
+    refusals = {str(outcome) for outcome in outcomes if isinstance(outcome, QuotaExceeded)}
+    assert len(refusals) == 1
+    assert refusals.pop().startswith("You asked for 128 MiB of memory. The machine has ")
+    running = [listed for listed in await subject.backend.list() if listed.state.life is Life.RUNNING]
+    assert sum(listed.resources.reserved_memory for listed in running) == 256 * MIB
+
+
+async def test_a_hub_that_restarts_counts_what_was_reserved_before(subject: DockerSubject) -> None:
+    catalog = catalog_with_room_for(subject, 128 * MIB, reserve=0.5)
+    for user in ("ada", "bob"):
+        await start_as_a_hub_does(catalog, subject.backend, Admissions(), server(subject, user))
+    again = DockerBackend(subject.hub, subject.network, subject.homes)
+    with pytest.raises(QuotaExceeded, match="wait until somebody stops a server"):
+        await start_as_a_hub_does(catalog, again, Admissions(), server(subject, "eve"))
+    await again.stop(server(subject, "ada"), Deadline.after(30, "stopping"))
+    await start_as_a_hub_does(catalog, again, Admissions(), server(subject, "eve"))
+    await again.close()

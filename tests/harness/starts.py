@@ -1,0 +1,31 @@
+"""A start as the spawner does it, without a hub: let in, start, let go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stateroom.admission import Admissions
+from stateroom.backends.base import Backend
+from stateroom.catalog import Catalog, Quota
+from stateroom.choice import choose
+from stateroom.deadline import Deadline
+from stateroom.names import ServerRef
+from stateroom.policy import Person, allowance_for
+from stateroom.spec import build_spec
+
+
+async def start_as_a_hub_does(
+    catalog: Catalog, backend: Backend, admissions: Admissions, ref: ServerRef, *, quota: Quota | None = None
+) -> None:
+    """Start the default server of the catalog, with another quota if one is given. Raises QuotaExceeded."""
+    allowance = allowance_for(catalog, Person(ref.user))
+    allowance = replace(allowance, quota=quota) if quota else allowance
+    choice = choose({}, allowance)
+    await admissions.admit(ref, choice.resources, allowance, backend, {})
+    try:
+        base_url = f"/user/{ref.user}/{ref.server}/".replace("//", "/")
+        variables = {"JUPYTERHUB_SERVICE_PREFIX": base_url, "JUPYTERHUB_API_TOKEN": "secret"}
+        spec = build_spec(catalog, allowance, choice, ref=ref, user_id=1, base_url=base_url, variables=variables)
+        await backend.start(spec, Deadline.after(60, "waiting for the server to answer"), lambda _: None)
+    finally:
+        admissions.release(ref)
