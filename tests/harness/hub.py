@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cached_property
@@ -263,6 +265,19 @@ def call_api(hub: Hub, token: str, method: str, path: str, **settings: Any) -> r
     """Call the hub's REST API with a token."""
     headers = {"Authorization": f"token {token}", **settings.pop("headers", {})}
     return requests.request(method, f"{hub.url}/hub/api/{path}", headers=headers, timeout=PATIENCE, **settings)
+
+
+def starts_by_outcome(admin: Person) -> Counter[str]:
+    """The hub's own count of failed starts: `error` counts towards its limit, `quota` is a reason that does not."""
+    answer = requests.get(f"{admin.hub.url}/hub/metrics", headers={"Authorization": f"token {admin.token}"}, timeout=10)
+    assert answer.ok, answer.text
+    counts: Counter[str] = Counter()
+    for labels, number in re.findall(
+        r"^jupyterhub_server_spawn_duration_seconds_count{(.*)} (\S+)$", answer.text, re.MULTILINE
+    ):
+        for outcome in ("error", "quota"):
+            counts[outcome] += int(float(number)) if f'"{outcome}"' in labels else 0
+    return counts
 
 
 def xsrf(session: requests.Session) -> str:

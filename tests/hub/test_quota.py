@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import jupyterhub
 import pytest
-import requests
 
-from harness.hub import Hub, Person, wait_for
+from harness.hub import Hub, Person, starts_by_outcome, wait_for
 
 SMALL = {"user_options": {"size": "small"}}
 LEAST = {"user_options": {"cpu": 0.25, "memory": "512 MiB"}}
@@ -48,19 +45,6 @@ def test_twenty_starts_at_once_against_a_quota_of_five_end_with_five(hub: Hub, p
         assert after["quota"] - before["quota"] == 15
     for name in started:
         person.stop(name)
-
-
-def starts_by_outcome(admin: Person) -> Counter[str]:
-    """The hub's own count of failed starts: `error` counts towards its limit, `quota` is a reason that does not."""
-    answer = requests.get(f"{admin.hub.url}/hub/metrics", headers={"Authorization": f"token {admin.token}"}, timeout=10)
-    assert answer.ok, answer.text
-    counts: Counter[str] = Counter()
-    for labels, number in re.findall(
-        r"^jupyterhub_server_spawn_duration_seconds_count{(.*)} (\S+)$", answer.text, re.MULTILINE
-    ):
-        for outcome in ("error", "quota"):
-            counts[outcome] += int(float(number)) if f'"{outcome}"' in labels else 0
-    return counts
 
 
 def test_a_refused_start_says_what_is_used_and_by_which_servers(hub: Hub, person: Person, original: str) -> None:
