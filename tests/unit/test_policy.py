@@ -259,6 +259,12 @@ class TestIdentity:
         assert account("bob", "research") == "bob"
 
 
+def test_what_is_reserved_and_how_much_the_machine_may_promise_come_from_the_catalog() -> None:
+    text = f"{CATALOG}\nreserve: {{memory: 0.5}}\ndocker: {{capacity: {{memory: 1.5}}}}\n"
+    allowance = allowance_for(parse_catalog(text), ADA)
+    assert (allowance.reserve.memory, allowance.capacity.memory) == (0.5, 1.5)
+
+
 class TestLivesOfImages:
     def test_hidden_and_deprecated_ones_may_be_started_and_replaced_ones_not(self, lives: Catalog) -> None:
         assert [image.id for image in allowance_for(lives, ADA).images] == ["now", "quiet", "old"]
