@@ -7,7 +7,8 @@ import os
 import re
 import socket
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -15,6 +16,7 @@ from urllib.parse import urlsplit
 
 _REQUEST = re.compile(rb"^(GET|HEAD|POST|PUT|DELETE) (?:/v[0-9.]+)?(\S+) HTTP/1\.1\r\n", re.MULTILINE)
 _CHUNK = 64 * 1024
+_STALL_SECONDS = 3.0
 _REFUSAL = b'{"message": "the storage driver is not in the mood"}'
 _ANSWER_500 = (
     b"HTTP/1.1 500 Internal Server Error\r\nContent-Type: application/json\r\n"
@@ -31,15 +33,20 @@ class Mood(Enum):
     REFUSES = "answers 500"
     AWAY = "nobody listens"
     HANGS = "takes requests and answers none"
+    CUTS = "breaks off in the midst of an answer"
+    STALLS = "answers after some seconds"
 
 
 class EngineProxy:
     """A socket at which the real engine answers, as long as the mood is good."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, engine: str = REAL_ENGINE) -> None:
         self.host = f"unix://{path}"
         self.requests: list[str] = []
+        # Hears of each request before it passes, and of the beginning of its answer; holds it up while it works.
+        self.passing: Callable[[str], None] = lambda _: None
         self._path = path
+        self._engine = urlsplit(engine).path
         self._mood = Mood.WELL
         self._open: set[socket.socket] = set()
         self._lock = threading.Lock()
@@ -92,31 +99,47 @@ class EngineProxy:
 
     def _serve(self, client: socket.socket) -> None:
         with client, socket.socket(socket.AF_UNIX) as engine:
-            engine.connect(urlsplit(REAL_ENGINE).path)
+            try:
+                engine.connect(self._engine)
+            except OSError:  # the real one is away
+                return
             with self._lock:
                 self._open |= {client, engine}
-            answers = threading.Thread(target=self._answers_of, args=(client, engine), daemon=True)
+            asked: list[str] = []
+            answers = threading.Thread(target=self._answers_of, args=(client, engine, asked), daemon=True)
             answers.start()
-            self._requests_of(client, engine)
+            self._requests_of(client, engine, asked)
             answers.join()
             with self._lock:
                 self._open -= {client, engine}
 
-    def _requests_of(self, client: socket.socket, engine: socket.socket) -> None:
+    def _requests_of(self, client: socket.socket, engine: socket.socket, asked: list[str]) -> None:
         with _ending(client, engine):
             while data := client.recv(_CHUNK):
-                self.requests += [f"{verb.decode()} {path.decode()}" for verb, path in _REQUEST.findall(data)]
+                found = [f"{verb.decode()} {path.decode()}" for verb, path in _REQUEST.findall(data)]
+                self.requests += found
+                for request in found:
+                    self.passing(request)
                 if self._mood is Mood.REFUSES:
                     client.sendall(_ANSWER_500)
                     return
-                if self._mood is Mood.WELL:
+                if self._mood is not Mood.HANGS:
+                    asked += found
                     engine.sendall(data)
 
-    def _answers_of(self, client: socket.socket, engine: socket.socket) -> None:
+    def _answers_of(self, client: socket.socket, engine: socket.socket, asked: list[str]) -> None:
         with _ending(client, engine):
             while data := engine.recv(_CHUNK):
-                if self._mood is not Mood.HANGS:
-                    client.sendall(data)
+                while asked:
+                    self.passing(f"answer to {asked.pop()}")
+                if self._mood is Mood.HANGS:
+                    continue
+                if self._mood is Mood.STALLS:
+                    time.sleep(_STALL_SECONDS)
+                if self._mood is Mood.CUTS:
+                    client.sendall(data[: len(data) // 2])
+                    return
+                client.sendall(data)
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
 import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
@@ -23,3 +26,11 @@ def skip_without_image() -> None:
         pytest.skip(f"no Docker engine answers: {error}")
     finally:
         engine.close()
+
+
+def program_or_skip(name: str) -> str:
+    """Where a program is; skips where it is missing. `./test` brings those that its tiers need."""
+    found = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin")))
+    if found is None:
+        pytest.skip(f"{name} is not installed; ./test installs it")
+    return found

@@ -1,0 +1,310 @@
+"""A hub with an engine of its own, trouble in between, and what must hold when the trouble is over."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import requests
+
+from harness.engine_proxy import EngineProxy, Mood
+from harness.hub import PATIENCE, Hub, Person, wait_for
+from harness.own_engine import OwnEngine
+from stateroom.names import HomeRef, ServerRef
+
+IMAGE = "stateroom.test/tiny:1"
+
+# The full count of trials is for a machine that has half an hour.
+TRIALS = int(os.environ.get("STATEROOM_FAULT_TRIALS", "3"))
+FULL = TRIALS >= 20
+DOWN_SECONDS = 30.0 if FULL else 4.0
+
+CATALOG = f"""\
+version: 1
+images: [{{id: tiny, image: {IMAGE}, default: true}}]
+sizes: [{{id: small, cpu: 0.5, memory: 64 MiB, default: true}}]
+start: {{timeout: 15 s, pull_timeout: 1 min}}
+"""
+
+_Result = TypeVar("_Result")
+
+_MARKER = "marker"
+_USER_ID = 1000  # of the image's user
+
+
+@dataclass(frozen=True)
+class Before:
+    """What was there before a fault: the container of each server that ran."""
+
+    containers: Mapping[str, str]
+
+    def without(self, names: Collection[str]) -> Before:
+        """Those whose owners have them stopped, and need not be there."""
+        return Before({name: id_ for name, id_ in self.containers.items() if name not in names})
+
+
+@dataclass
+class Scene:
+    """All that takes part. The bystander's server runs while others are started and stopped."""
+
+    engine: OwnEngine
+    proxy: EngineProxy
+    hub: Hub
+    people: dict[str, Person] = field(default_factory=dict)
+
+    def up(self) -> None:
+        """Start the hub, which knows the engine only through the proxy."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("DOCKER_HOST", self.proxy.host)
+            self.hub.up()
+
+    def person(self) -> Person:
+        """Somebody new."""
+        person = self.hub.person()
+        self.people[person.name] = person
+        return person
+
+    def bystander(self) -> Person:
+        """The first one, whose server runs, and is started if it does not."""
+        person = next(iter(self.people.values()), None) or self.person()
+        if not person.active():
+            person.started()
+        self.mark_home(person)
+        return person
+
+    def before(self) -> Before:
+        """What is there now."""
+        self.settle()
+        return Before({name: self.container(name) for name, person in self.people.items() if person.active()})
+
+    def settle(self) -> None:
+        """Wait until the hub is about nothing any more."""
+        wait_for(lambda: not any(self._is_pending(person) for person in self.people.values()), "the hub to settle")
+
+    def repair(self) -> None:
+        """Leave to the next trial nothing of this one but homes, even if it has failed."""
+        self.proxy.passing = lambda _: None
+        self.proxy.mood = Mood.WELL
+        if not self.engine.runs:
+            self.engine.start()
+        if not self.hub.programs("jupyterhub"):
+            self.up()
+        active = {ServerRef(self.hub.id, name).name for name, person in self.people.items() if person.active()}
+        with self.engine.client() as client:
+            for name in self.containers() - active:
+                client.remove_container(name, force=True)
+
+    def home(self, name: str) -> Path:
+        """Where the engine keeps somebody's home."""
+        return self.engine.root / "volumes" / HomeRef(self.hub.id, name, 0).name / "_data"
+
+    def mark_home(self, person: Person) -> None:
+        """Leave something in it, which must stay."""
+        (self.home(person.name) / _MARKER).write_text(person.name)
+
+    def container(self, name: str) -> str:
+        """The container of somebody's server."""
+        return str(self.hub.servers.container(name).id)
+
+    def containers(self) -> set[str]:
+        """The names of all containers there are on the engine, whoever made them."""
+        with self.engine.client() as client:
+            return {found["Names"][0].removeprefix("/") for found in client.containers(all=True)}
+
+    def volumes(self) -> set[str]:
+        """The names of all volumes."""
+        with self.engine.client() as client:
+            return {found["Name"] for found in client.volumes()["Volumes"] or ()}
+
+    def tokens(self) -> list[str]:
+        """The tokens of servers that are valid, each by the note that the hub gave it."""
+        with contextlib.closing(sqlite3.connect(f"file:{self.hub.data}/jupyterhub.sqlite?mode=ro", uri=True)) as hub:
+            return sorted(note for (note,) in hub.execute("select note from api_tokens where note like 'Server at %'"))
+
+    def farewell(self, person: Person) -> str:
+        """The page on which somebody starts the next server."""
+        answer = person.web.get(f"{self.hub.url}/hub/spawn/{person.name}")
+        answer.raise_for_status()
+        return answer.text
+
+    def _is_pending(self, person: Person) -> bool:
+        found = person.server()
+        return found is not None and (bool(found["pending"]) or not found["ready"])
+
+
+def assert_all_is_well(scene: Scene, before: Before, victim: Person, *, ended: Iterable[Person] = ()) -> None:
+    """What must hold after every fault.
+
+    No server is lost, none is an orphan, no home was touched, no token of a
+    server that does not run is valid, and the victim's next start works. Those
+    in `ended` lost their servers to the engine, and are told so.
+    """
+    scene.settle()
+    told = {person.name for person in ended}
+    for name in told:
+        assert not scene.people[name].active(), f"{name}'s server is taken for running"
+        assert "engine was restarted" in scene.farewell(scene.people[name])
+    assert_servers_are_known(scene, {name: id_ for name, id_ in before.containers.items() if name not in told})
+    assert_nothing_is_left_over(scene)
+    assert_next_start_works(victim)
+    assert_homes_are_untouched(scene, victim)
+    victim.stop()
+    assert_nothing_is_left_over(scene)
+
+
+def assert_servers_are_known(scene: Scene, containers: Mapping[str, str]) -> None:
+    """Those servers run in the very containers they had, and are reached as before."""
+    for name, container in containers.items():
+        person = scene.people[name]
+        assert person.active(), f"the hub has forgotten {name}'s server"
+        assert scene.container(name) == container
+        assert answers(person)
+
+
+def assert_nothing_is_left_over(scene: Scene) -> None:
+    """The engine holds the containers of the active servers and no other; they alone have tokens."""
+
+    def expected() -> tuple[set[str], list[str]]:
+        active = [name for name, person in scene.people.items() if person.active()]
+        names = {ServerRef(scene.hub.id, name).name for name in active}
+        return names, sorted(f"Server at /user/{name}/" for name in active)
+
+    with contextlib.suppress(AssertionError):  # the comparison below tells more
+        wait_for(lambda: (scene.containers(), scene.tokens()) == expected(), "the clean-up", seconds=30)
+    assert (scene.containers(), scene.tokens()) == expected()
+
+
+def assert_homes_are_untouched(scene: Scene, victim: Person) -> None:
+    """Every home is there with all that was in it, no other volume is, and the victim can write to its own."""
+    homes = {name: scene.home(name) for name in scene.people}
+    marked = {name for name, home in homes.items() if (home / _MARKER).exists()}
+    assert marked >= scene.people.keys() - {victim.name}
+    assert all((homes[name] / _MARKER).read_text() == name for name in marked)
+    assert scene.volumes() == {HomeRef(scene.hub.id, name, 0).name for name in scene.people}
+    assert homes[victim.name].stat().st_uid == _USER_ID
+    scene.mark_home(victim)
+
+
+def assert_next_start_works(victim: Person) -> None:
+    """Whatever became of the last one."""
+    if victim.active():
+        victim.stop()
+    victim.started()
+    assert answers(victim)
+
+
+def answers(person: Person) -> bool:
+    """Whether a server is reached through the hub's proxy."""
+    answer = requests.get(f"{person.hub.url}/user/{person.name}/api", timeout=PATIENCE)
+    return (answer.status_code, answer.text) == (200, "alive\n")
+
+
+def assert_is_sentence(words: str) -> None:
+    """What a person can read."""
+    assert words.endswith("."), words
+    assert "Traceback" not in words, words
+    assert "Error" not in words, words
+
+
+class Moment:
+    """Calls `act` once, as that request or answer passes the proxy: the `number`th that holds `part`; 0 only counts."""
+
+    def __init__(self, proxy: EngineProxy, act: Callable[[], object], number: int = 1, part: str = "") -> None:
+        self.passed: list[str] = []
+        self._act = act
+        self._number = number
+        self._part = part
+        self._begun = threading.Lock()
+        self._over = Future[None]()
+        proxy.passing = self._pass
+
+    def come(self, work: Callable[[], _Result]) -> Future[_Result]:
+        """Begin `work`, and return once it was met. What never passes is done at its end: the moment after the last."""
+        asides = ThreadPoolExecutor(1)
+        going = asides.submit(work)
+        asides.shutdown(wait=False)
+        wait([going, self._over], PATIENCE, FIRST_COMPLETED)
+        self._do()
+        self._over.result(PATIENCE)
+        return going
+
+    def _pass(self, what: str) -> None:
+        if "/_ping" in what or "/events" in what or self._part not in what:
+            return
+        self.passed.append(what)
+        if len(self.passed) == self._number:
+            self._do()
+
+    def _do(self) -> None:
+        if not self._begun.acquire(blocking=False):
+            return
+        try:
+            self._act()
+        except BaseException as failure:  # noqa: BLE001 - told on the test's thread
+            self._over.set_exception(failure)
+        else:
+            self._over.set_result(None)
+
+
+def endure(scene: Scene, victim: Person, when: str, begin: Callable[[], object], end: Callable[[], object]) -> None:
+    """Let trouble begin at a moment, last, and end. What fails meanwhile says so in a sentence."""
+    work, number, part = WHEN[when]
+    if work is None:
+        begin()
+        time.sleep(DOWN_SECONDS)
+        end()
+        return
+    going = Moment(scene.proxy, begin, number, part).come(lambda: work(victim))
+    time.sleep(DOWN_SECONDS)
+    end()
+    if words := going.result(PATIENCE):
+        assert_is_sentence(words)
+
+
+def start_and_hear(person: Person) -> str:
+    """Ask for a server; what the hub says of a failure, "" for a success."""
+    answer = person.start()
+    if answer.status_code == 202:
+        last = list(person.progress())[-1]
+        return str(last["message"]) if last.get("failed") else ""
+    return "" if answer.status_code == 201 else str(answer.json()["message"])
+
+
+def stop_and_hear(person: Person) -> str:
+    """Ask for the end of a server; what the hub says of a failure at once, "" for a success or for patience."""
+    answer = person.api("DELETE", f"users/{person.name}/server")
+    return "" if answer.status_code in {202, 204} else str(answer.json()["message"])
+
+
+# What is going on when trouble begins, and at which request.
+WHEN: Mapping[str, tuple[Callable[[Person], str] | None, int, str]] = {
+    "while idle": (None, 0, ""),
+    "as a server is created": (start_and_hear, 1, "POST /containers/create?"),
+    "as a server is started": (start_and_hear, 1, "/start"),
+    "as a server is stopped": (stop_and_hear, 2, "/containers/"),
+}
+
+
+def spread(trial: int, trials: int, last: int) -> int:
+    """The trials' moments, evenly from the first to the one after the last."""
+    return 1 + round(trial * last / max(1, trials - 1))
+
+
+def sampled(*values: Iterable[Any]) -> list[tuple[Any, ...]]:
+    """All combinations where there is time, else half of them, in which all pairs of neighbours come up."""
+    chosen = product(*(list(enumerate(each)) for each in values))
+    return [
+        tuple(value for _, value in combination)
+        for combination in chosen
+        if FULL or sum(place for place, _ in combination) % 2 == 0
+    ]

@@ -1,0 +1,29 @@
+"""An engine that is stopped or crashes, and comes back after some time."""
+
+from __future__ import annotations
+
+import signal
+from functools import partial
+
+import pytest
+
+from harness.hub import Person
+
+from .scene import WHEN, Scene, assert_all_is_well, endure, sampled
+
+
+@pytest.mark.parametrize(
+    ("when", "number", "live"),
+    sampled(WHEN, [signal.SIGTERM, signal.SIGKILL], [True, False]),
+)
+def test_an_engine_is_restarted(
+    scene: Scene, bystander: Person, victim: Person, when: str, number: signal.Signals, *, live: bool
+) -> None:
+    scene.engine.set_live_restore(live)
+    if when in {"while idle", "as a server is stopped"}:
+        victim.started()
+    before = scene.before()
+    endure(scene, victim, when, partial(scene.engine.stop, number), scene.engine.start)
+    ended = [] if live else [bystander, victim] if when == "while idle" else [bystander]
+    meant_to_go = {victim.name} if when == "as a server is stopped" else set()
+    assert_all_is_well(scene, before.without(meant_to_go), victim, ended=ended)
