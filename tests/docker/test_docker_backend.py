@@ -141,6 +141,23 @@ async def test_a_home_is_writable_where_the_image_has_no_such_folder(subject: Do
     assert run(subject, spec, "stat", "-c", "%u %g", "/home/jovyan/work/mine") == "1000 100"
 
 
+async def test_a_home_that_an_interrupted_start_made_is_handed_over_by_the_next(subject: DockerSubject) -> None:
+    home = make_spec(subject).home
+    subject.client.create_volume(home.name, labels=dict(home.labels))
+    spec = await started(subject, mount="work/mine")
+    run(subject, spec, "touch", "/home/jovyan/work/mine/file")
+
+
+async def test_a_home_that_was_handed_over_is_left_as_its_owner_has_it(subject: DockerSubject) -> None:
+    spec = await started(subject)
+    run(subject, spec, "sh", "-c", "touch ~/notebooks/file && chmod 700 ~/notebooks")
+    await subject.backend.stop(spec.ref, Deadline.after(30, "stopping"))
+    later = DockerBackend(subject.hub, subject.network, subject.homes)
+    await later.start(spec, Deadline.after(30, "waiting"), unheard)
+    await later.close()
+    assert run(subject, spec, "stat", "-c", "%a %u", "/home/jovyan/notebooks") == "700 1000"
+
+
 async def test_a_host_folder_serves_as_home(tmp_path: Path) -> None:
     async with docker_subject(DockerHome(path=str(tmp_path))) as subject:
         spec = await started(subject)

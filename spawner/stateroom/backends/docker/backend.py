@@ -42,6 +42,7 @@ from stateroom.quantity import Machine, format_memory
 from stateroom.readiness import wait_until_answers
 from stateroom.spec import ServerSpec
 
+_ROOT = 0  # the number of its user
 _LAST_WORDS = 20  # lines of a dead server's log that are looked at
 _MOST_SHOWN = 400  # letters of them that are shown
 _GRACE = 10.0  # seconds between asking a server to end and killing it
@@ -64,6 +65,7 @@ class DockerBackend:
         self._starts = Starts()
         self._slots = asyncio.Semaphore(_STARTS_AT_ONCE)
         self._removals: dict[ServerRef, asyncio.Task[None]] = {}
+        self._claimed: set[str] = set()  # the homes that are known to have been handed over
         self._facts: dict[str, ImageFacts] = {}
         self._pulls = Pulls(self._engine)
 
@@ -187,7 +189,9 @@ class DockerBackend:
         report(Progress(Phase.CREATING, "Preparing your server"))
         claim_home = await self._ensure_home(spec.home)
         await self._create(spec, image)
+        claim_home = claim_home or await self._is_unclaimed(spec, image)
         await self._engine.put_archive(spec.ref.name, files_archive(spec, image, claim_home=claim_home))
+        self._claimed.add(spec.home.name)
         report(Progress(Phase.STARTING, "Starting your server"))
         await self._engine.start_container(spec.ref.name)
 
@@ -199,6 +203,12 @@ class DockerBackend:
             return False
         await self._engine.create_volume(home.name, home.labels)
         return True
+
+    async def _is_unclaimed(self, spec: ServerSpec, image: ImageFacts) -> bool:
+        """Whether an earlier start made the home and did not come to hand it over. Asked once for each home."""
+        if spec.home.name in self._claimed:
+            return False
+        return await self._engine.owner(spec.ref.name, f"{image.home}/{spec.mount}") == _ROOT
 
     async def _owned_volume(self, home: HomeRef) -> bool:
         """Whether the volume exists. Raises HomeRefused if it is not this user's."""
