@@ -74,6 +74,11 @@ def network_name(hub: str) -> str:
     return _name("stateroom-net", "network", hub)
 
 
+def look_labels(hub: str) -> Mapping[str, str]:
+    """What marks a container that never runs, and is there only while the hub looks into an image."""
+    return {KIND: "look", HUB: hub}
+
+
 def server_from_labels(labels: Mapping[str, str], hub: str) -> ServerRef | None:
     """The server that `labels` describe, if it is one of `hub`."""
     if labels.get(KIND) != "server" or labels.get(HUB) != hub:

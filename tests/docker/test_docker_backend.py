@@ -17,7 +17,7 @@ from stateroom.backends.memory import Behaviour
 from stateroom.catalog import DockerHome
 from stateroom.deadline import Deadline
 from stateroom.errors import EngineRefused, HomeRefused, ImageUnfit, NameTaken, OutOfMemory
-from stateroom.names import HUB, USER
+from stateroom.names import HUB, USER, look_labels
 from stateroom.progress import Progress
 from stateroom.spec import ServerSpec
 
@@ -156,6 +156,14 @@ async def test_a_home_that_was_handed_over_is_left_as_its_owner_has_it(subject: 
     await later.start(spec, Deadline.after(30, "waiting"), unheard)
     await later.close()
     assert run(subject, spec, "stat", "-c", "%a %u", "/home/jovyan/notebooks") == "700 1000"
+
+
+async def test_what_an_interrupted_look_into_an_image_left_is_removed_by_the_next(subject: DockerSubject) -> None:
+    image = subject.image(Behaviour.ANSWERS)
+    subject.client.create_container(image, labels=dict(look_labels(subject.hub)))
+    spec = await started(subject)
+    mine = subject.client.containers(all=True, filters={"label": f"{HUB}={subject.hub}"})
+    assert [found["Names"] for found in mine] == [[f"/{spec.ref.name}"]]
 
 
 async def test_a_host_folder_serves_as_home(tmp_path: Path) -> None:

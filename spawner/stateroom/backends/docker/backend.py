@@ -36,7 +36,7 @@ from stateroom.errors import (
     OutOfMemory,
     ServerEnded,
 )
-from stateroom.names import USER_ID, HomeRef, ServerRef, resources_from_labels, server_from_labels
+from stateroom.names import USER_ID, HomeRef, ServerRef, look_labels, resources_from_labels, server_from_labels
 from stateroom.progress import Phase, Progress
 from stateroom.quantity import Machine, format_memory
 from stateroom.readiness import wait_until_answers
@@ -66,6 +66,7 @@ class DockerBackend:
         self._slots = asyncio.Semaphore(_STARTS_AT_ONCE)
         self._removals: dict[ServerRef, asyncio.Task[None]] = {}
         self._claimed: set[str] = set()  # the homes that are known to have been handed over
+        self._looking = asyncio.Lock()  # into an image, one at a time
         self._facts: dict[str, ImageFacts] = {}
         self._pulls = Pulls(self._engine)
 
@@ -170,10 +171,11 @@ class DockerBackend:
         inspected = await self._engine.inspect_image(image)
         if inspected is None:
             return None
-        known = self._facts.get(inspected["Id"])
-        if known is None:
-            passwd = await self._engine.read_passwd(inspected["Id"])
-            known = self._facts[inspected["Id"]] = facts_from_image(image, inspected, passwd)
+        async with self._looking:
+            known = self._facts.get(inspected["Id"])
+            if known is None:
+                passwd = await self._engine.read_passwd(inspected["Id"], look_labels(self._hub))
+                known = self._facts[inspected["Id"]] = facts_from_image(image, inspected, passwd)
         return known
 
     @asynccontextmanager

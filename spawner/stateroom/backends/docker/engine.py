@@ -57,9 +57,12 @@ class Engine:
         """The image's description, None if it is not on the engine. Raises ImageUnavailable for what is no name."""
         return await self._call(lambda client: _inspect_image(client, reference))
 
-    async def read_passwd(self, image_id: str) -> str:
-        """The image's /etc/passwd, "" if it has none; takes a container that is never started."""
-        return await self._call(lambda client: _read_passwd(client, image_id))
+    async def read_passwd(self, image_id: str, labels: Mapping[str, str]) -> str:
+        """The image's /etc/passwd, "" if it has none; takes a container that is never started.
+
+        What is there with the same labels is removed first: an earlier look was interrupted.
+        """
+        return await self._call(lambda client: _read_passwd(client, image_id, labels))
 
     async def pull(self, reference: str, told: Callable[[Mapping[str, Any]], None]) -> None:
         """Pull the image, with the logins of `docker login` as they are now. Raises ImageUnavailable.
@@ -323,8 +326,12 @@ def _not_pulled(reference: str, reason: object) -> ImageUnavailable:
     return ImageUnavailable(told, detail=said)
 
 
-def _read_passwd(client: docker.APIClient, image_id: str) -> str:
-    container = client.create_container_from_config({"Image": image_id, "Entrypoint": ["/"], "Cmd": []})["Id"]
+def _read_passwd(client: docker.APIClient, image_id: str, labels: Mapping[str, str]) -> str:
+    filters = {"label": [f"{key}={value}" for key, value in labels.items()]}
+    for left in client.containers(all=True, filters=filters):
+        client.remove_container(left["Id"], force=True, v=True)
+    payload = {"Image": image_id, "Entrypoint": ["/"], "Cmd": [], "Labels": dict(labels)}
+    container = client.create_container_from_config(payload)["Id"]
     try:
         chunks, _ = client.get_archive(container, "/etc/passwd")
         data = b""
