@@ -33,7 +33,7 @@ SCRIPTS = ("run", "test", ".ci/run")
 BENCHMARKS = sorted((ROOT / "tests" / "benchmark").glob("*.py"))
 
 # Far beyond what a tier takes; a tier that hangs must not take the rest with it.
-LONGEST_TIER = 30 * 60
+LONGEST_TIER = (90 if "STATEROOM_FAULT_TRIALS" in os.environ else 30) * 60
 NO_TESTS = 5  # pytest's exit code where nothing was selected
 
 
@@ -104,6 +104,7 @@ def parser() -> argparse.ArgumentParser:
         "but for the benchmark.",
         epilog="A Docker engine that had to be started is stopped at the end, unless STATEROOM_KEEP_ENGINE is set. "
         "STATEROOM_SCREENSHOTS=FOLDER keeps what the browser tier saw; "
+        "STATEROOM_FAULT_TRIALS=20 runs all trials of the faults tier, which take an hour, and not a sample. "
         "STATEROOM_README_PICTURE=1 renews the README's picture. "
         "Example: ./test unit -- -k choice",
     )
@@ -327,6 +328,14 @@ def need_registry() -> None:
         install_packages("docker-registry", "busybox-static")
 
 
+@once
+def need_lab() -> None:
+    """What an engine of the test's own takes: a disk that runs full, a network, a registry."""
+    need_registry()
+    if not (shutil.which("mkfs.ext4") and shutil.which("ip")):
+        install_packages("e2fsprogs", "iproute2")
+
+
 def install_packages(*packages: str) -> None:
     """Debian packages, where this may install them."""
     words = " ".join(packages)
@@ -400,6 +409,7 @@ TIERS = (
     Tier("contract", "every backend keeps the same promises", run_pytest, (need_engine, need_image), partly=True),
     Tier("docker", "the Docker backend against a real engine", run_pytest, (need_engine, need_image, need_registry)),
     Tier("hub", "a real hub, from the login to the cgroup", run_pytest, (need_engine, need_image)),
+    Tier("faults", "what is left when hub or engine die, or are in trouble", run_pytest, (need_engine, need_lab)),
     Tier("browser", "a person's walk in a real browser", run_pytest, (need_engine, need_image, need_browser)),
     Tier("benchmark", "what things cost, in figures", run_benchmark, on_request=True),
 )

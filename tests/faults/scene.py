@@ -23,6 +23,8 @@ from harness.own_engine import OwnEngine
 from stateroom.names import HomeRef, ServerRef, look_labels
 
 IMAGE = "stateroom.test/tiny:1"
+REGISTRY_PORT = 5000  # in a network where nobody else is
+BIG_IMAGE = f"127.0.0.1:{REGISTRY_PORT}/big:1"
 
 # The full count of trials is for a machine that has half an hour.
 TRIALS = int(os.environ.get("STATEROOM_FAULT_TRIALS", "3"))
@@ -31,7 +33,7 @@ DOWN_SECONDS = 30.0 if FULL else 4.0
 
 CATALOG = f"""\
 version: 1
-images: [{{id: tiny, image: {IMAGE}, default: true}}]
+images: [{{id: tiny, image: {IMAGE}, default: true}}, {{id: big, image: "{BIG_IMAGE}"}}]
 sizes: [{{id: small, cpu: 0.5, memory: 64 MiB, default: true}}]
 start: {{timeout: 15 s, pull_timeout: 1 min}}
 """
@@ -61,6 +63,7 @@ class Scene:
     proxy: EngineProxy
     hub: Hub
     people: dict[str, Person] = field(default_factory=dict)
+    marked: set[str] = field(default_factory=set)  # whose homes hold something
 
     def up(self) -> None:
         """Start the hub, which knows the engine only through the proxy."""
@@ -99,6 +102,9 @@ class Scene:
             self.engine.start()
         if not self.hub.programs("jupyterhub"):
             self.up()
+        for person in self.people.values():
+            if self.home(person.name).exists():
+                self.mark_home(person)
         active = {ServerRef(self.hub.id, name).name for name, person in self.people.items() if person.active()}
         with self.engine.client() as client:
             for name in self.containers() - active:
@@ -111,6 +117,7 @@ class Scene:
     def mark_home(self, person: Person) -> None:
         """Leave something in it, which must stay."""
         (self.home(person.name) / _MARKER).write_text(person.name)
+        self.marked.add(person.name)
 
     def container(self, name: str) -> str:
         """The container of somebody's server."""
@@ -123,6 +130,11 @@ class Scene:
         return {
             each["Names"][0].removeprefix("/") for each in found if looks or each["Labels"] != look_labels(self.hub.id)
         }
+
+    def images(self) -> set[str]:
+        """The names of all images."""
+        with self.engine.client() as client:
+            return {tag for found in client.images() for tag in found["RepoTags"] or ("nameless",)}
 
     def volumes(self) -> set[str]:
         """The names of all volumes."""
@@ -155,7 +167,7 @@ def assert_all_is_well(scene: Scene, before: Before, victim: Person, *, ended: I
     scene.settle()
     told = {person.name for person in ended}
     for name in told:
-        assert not scene.people[name].active(), f"{name}'s server is taken for running"
+        wait_for(lambda person=scene.people[name]: not person.active(), f"the end of {name}'s server")
         assert "engine was restarted" in scene.farewell(scene.people[name])
     assert_servers_are_known(scene, {name: id_ for name, id_ in before.containers.items() if name not in told})
     # The next start looks into the image again, and takes away what an earlier look has left.
@@ -190,12 +202,10 @@ def assert_nothing_is_left_over(scene: Scene, *, looks: bool = True) -> None:
 
 def assert_homes_are_untouched(scene: Scene, victim: Person) -> None:
     """Every home is there with all that was in it, no other volume is, and the victim can write to its own."""
-    homes = {name: scene.home(name) for name in scene.people}
-    marked = {name for name, home in homes.items() if (home / _MARKER).exists()}
-    assert marked >= scene.people.keys() - {victim.name}
-    assert all((homes[name] / _MARKER).read_text() == name for name in marked)
-    assert scene.volumes() == {HomeRef(scene.hub.id, name, 0).name for name in scene.people}
-    assert homes[victim.name].stat().st_uid == _USER_ID
+    for name in scene.marked:
+        assert (scene.home(name) / _MARKER).read_text() == name
+    assert scene.volumes() == {HomeRef(scene.hub.id, name, 0).name for name in {*scene.marked, victim.name}}
+    assert scene.home(victim.name).stat().st_uid == _USER_ID
     scene.mark_home(victim)
 
 
@@ -275,9 +285,9 @@ def endure(scene: Scene, victim: Person, when: str, begin: Callable[[], object],
         assert_is_sentence(words)
 
 
-def start_and_hear(person: Person) -> str:
+def start_and_hear(person: Person, body: object = None) -> str:
     """Ask for a server; what the hub says of a failure, "" for a success."""
-    answer = person.start()
+    answer = person.start(body)
     if answer.status_code == 202:
         last = list(person.progress())[-1]
         return str(last["message"]) if last.get("failed") else ""

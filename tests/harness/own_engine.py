@@ -140,13 +140,12 @@ class OwnEngine:
         with contextlib.closing(docker.APIClient(self.host)) as client:
             yield client
 
-    def load_server_image(self, tag: str) -> None:
-        """The smallest server that a hub takes for one."""
+    def load_server_image(self, tag: str, ballast: int = 0) -> None:
+        """The smallest server that a hub takes for one, and bytes that are of no use."""
         name, _, version = tag.rpartition(":")
+        changes = ["USER 1000", 'CMD ["/bin/sh", "/serve"]']
         with self.client() as client:
-            client.import_image_from_data(
-                smallest_server(), name, version, changes=["USER 1000", 'CMD ["/bin/sh", "/serve"]']
-            )
+            client.import_image_from_data(smallest_server(ballast), name, version, changes=changes)
 
     def end(self) -> None:
         """End it and all that runs on it."""
@@ -158,7 +157,7 @@ class OwnEngine:
         self.stop()
 
 
-def smallest_server() -> bytes:
+def smallest_server(ballast: int) -> bytes:
     """The file system of an image: a shell and a web server."""
     busybox = Path(program_or_skip("busybox")).read_bytes()
     programs = ("sh", "httpd", "mkdir")
@@ -167,6 +166,7 @@ def smallest_server() -> bytes:
             _add(tar, "bin/busybox", busybox)
             _add(tar, "etc/passwd", b"ada:x:1000:1000::/home/ada:/bin/sh\n")
             _add(tar, "serve", _SERVE.encode())
+            _add(tar, "ballast", os.urandom(ballast))
             for program in programs:
                 link = tarfile.TarInfo(f"bin/{program}")
                 link.type, link.linkname, link.mode = tarfile.LNKTYPE, "bin/busybox", 0o755

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import requests
 
 from harness.hub import free_port, wait_for
+from harness.skips import program_or_skip
 
 _CONFIGURATION = """\
 version: 0.1
@@ -42,12 +41,10 @@ class Registry:
 
 
 @contextmanager
-def running_registry(folder: Path, *, closed: bool = False) -> Iterator[Registry]:
-    """Run one; skips where Debian's package is missing."""
-    program = shutil.which("docker-registry")
-    if program is None:
-        pytest.skip("docker-registry is not installed; ./test docker installs it")
-    port = free_port()
+def running_registry(folder: Path, *, closed: bool = False, port: int = 0) -> Iterator[Registry]:
+    """Run one, at a port of its own choice if none is given; skips where Debian's package is missing."""
+    program = program_or_skip("docker-registry")
+    port = port or free_port()
     users = folder / "users"
     users.write_text(_HASHED)
     more = _CLOSED.format(path=users) if closed else ""
