@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis.configuration import set_hypothesis_home_dir
 
@@ -11,3 +12,6 @@ from hypothesis.configuration import set_hypothesis_home_dir
 settings.register_profile("stateroom", derandomize=True, database=None, deadline=None)
 settings.load_profile("stateroom")
 set_hypothesis_home_dir(Path(__file__).parent.parent / ".cache" / "hypothesis")
+
+# What it asserts is told as if a test did.
+pytest.register_assert_rewrite("tests.faults.scene")

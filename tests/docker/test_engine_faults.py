@@ -25,6 +25,9 @@ from stateroom.spec import ServerSpec
 # Where it cannot connect, the SDK leaves the socket to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
+# A call to an engine that hangs waits for a minute; a start does not wait for the call.
+BEFORE_A_CALL_GIVES_UP = 45
+
 
 @pytest.fixture
 def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineProxy]:
@@ -120,15 +123,16 @@ async def test_running_servers_stay_known_and_a_death_meanwhile_is_found_out(
     assert (await subject.backend.state(ada.ref)).life is Life.RUNNING
 
 
-@pytest.mark.parametrize("mood", [Mood.REFUSES, Mood.AWAY])
+@pytest.mark.parametrize("mood", [Mood.REFUSES, Mood.AWAY, Mood.CUTS, Mood.HANGS])
 async def test_a_start_fails_with_a_sentence_leaves_nothing_and_the_next_one_works(
     subject: DockerSubject, proxy: EngineProxy, mood: Mood
 ) -> None:
     spec = make_spec(subject)
     await subject.backend.state(spec.ref)
     proxy.mood = mood
-    with pytest.raises(BackendError) as refused:
-        await subject.backend.start(spec, soon(3), unheard)
+    async with asyncio.timeout(BEFORE_A_CALL_GIVES_UP):
+        with pytest.raises(BackendError) as refused:
+            await subject.backend.start(spec, soon(3), unheard)
     assert str(refused.value).endswith(".")
     assert "Traceback" not in str(refused.value)
     proxy.mood = Mood.WELL

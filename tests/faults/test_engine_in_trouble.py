@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack
 
 import pytest
 
 from harness.engine_proxy import Mood
-from harness.hub import Person
+from harness.hub import PATIENCE, Person
 
-from .scene import WHEN, Scene, assert_all_is_well, endure, sampled
+from .scene import DOWN_SECONDS, WHEN, Moment, Scene, assert_all_is_well, endure, sampled
 
 FROZEN = "takes requests and answers them when nobody waits any more"
 TROUBLES = [Mood.REFUSES.value, Mood.CUTS.value, Mood.STALLS.value, Mood.HANGS.value, FROZEN]
@@ -32,3 +33,17 @@ def test_an_engine_in_trouble(scene: Scene, victim: Person, when: str, trouble: 
         endure(scene, victim, when, begin, over.close)
     meant_to_go = {victim.name} if when == "as a server is stopped" else set()
     assert_all_is_well(scene, before.without(meant_to_go), victim)
+
+
+@pytest.mark.parametrize(
+    "trouble", [trouble for (trouble,) in sampled([Mood.HANGS.value, Mood.REFUSES.value, Mood.AWAY.value])]
+)
+def test_a_hub_comes_up_while_its_engine_is_in_trouble(scene: Scene, victim: Person, trouble: str) -> None:
+    before = scene.before()
+    scene.hub.kill()
+    worsening = Moment(scene.proxy, lambda: setattr(scene.proxy, "mood", Mood(trouble)), part="GET /containers/json")
+    coming = worsening.come(scene.up)
+    time.sleep(DOWN_SECONDS)
+    scene.proxy.mood = Mood.WELL
+    coming.result(PATIENCE)
+    assert_all_is_well(scene, before, victim)
