@@ -204,6 +204,11 @@ class Listener:
         with translated():
             self._pinger.ping()
 
+    def require_entrance(self) -> None:
+        """Return if the engine takes new connections, which one that shuts down does not."""
+        with translated():
+            connect(_PING_TIMEOUT).close()
+
     def close(self) -> None:
         """End the stream, in whichever thread it is read. Idempotent."""
         with contextlib.suppress(OSError, AttributeError):  # the SDK's own, on a stream that has ended

@@ -207,7 +207,11 @@ class ServerWatch:
     def _look_again(self, listener: Listener, name: str) -> None:
         began = time.monotonic()
         found = listener.container(name)
-        self._on_loop(self._take, name, seen_from_inspect(found, self._network) if found else None, began)
+        seen = seen_from_inspect(found, self._network) if found else None
+        if seen is not None and seen.state.life is Life.ENDED:
+            # An engine that shuts down ends its containers first. The list after its return tells that cause.
+            listener.require_entrance()
+        self._on_loop(self._take, name, seen, began)
 
     def _ask_for_life(self) -> None:
         while not self._closed.wait(_SIGN_OF_LIFE_SECONDS):
