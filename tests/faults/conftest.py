@@ -30,11 +30,10 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     engine, hub = OwnEngine(folder), hub_with_its_proxy(folder / "hub")
     with own_network(), small_disk(folder / "disk", engine.root), pytest.MonkeyPatch.context() as patch:
         patch.setenv("DOCKER_HOST", engine.host)
-        patch.setenv("STATEROOM_REAL_DOCKER_HOST", engine.host)
         try:
             engine.start()
             engine.load_server_image(IMAGE)
-            yield from running_scene(Scene(engine, EngineProxy(folder / "proxy.sock"), hub))
+            yield from running_scene(Scene(engine, EngineProxy(folder / "proxy.sock", engine.host), hub))
         finally:
             engine.end()
 
