@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-import threading
-import time
-from collections.abc import Callable, Collection, Iterable, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 import requests
@@ -26,19 +20,12 @@ IMAGE = "stateroom.test/tiny:1"
 REGISTRY_PORT = 5000  # in a network where nobody else is
 BIG_IMAGE = f"127.0.0.1:{REGISTRY_PORT}/big:1"
 
-# The full count of trials is for a machine that has half an hour.
-TRIALS = int(os.environ.get("STATEROOM_FAULT_TRIALS", "3"))
-FULL = TRIALS >= 20
-DOWN_SECONDS = 30.0 if FULL else 4.0
-
 CATALOG = f"""\
 version: 1
 images: [{{id: tiny, image: {IMAGE}, default: true}}, {{id: big, image: "{BIG_IMAGE}"}}]
 sizes: [{{id: small, cpu: 0.5, memory: 64 MiB, default: true}}]
 start: {{timeout: 15 s, pull_timeout: 1 min}}
 """
-
-_Result = TypeVar("_Result")
 
 _MARKER = "marker"
 _USER_ID = 1000  # of the image's user
@@ -167,8 +154,7 @@ def assert_all_is_well(scene: Scene, before: Before, victim: Person, *, ended: I
     scene.settle()
     told = {person.name for person in ended}
     for name in told:
-        wait_for(lambda person=scene.people[name]: not person.active(), f"the end of {name}'s server")
-        assert "engine was restarted" in scene.farewell(scene.people[name])
+        assert_end_is_told(scene, scene.people[name])
     assert_servers_are_known(scene, {name: id_ for name, id_ in before.containers.items() if name not in told})
     # The next start looks into the image again, and takes away what an earlier look has left.
     assert_nothing_is_left_over(scene, looks=False)
@@ -176,6 +162,12 @@ def assert_all_is_well(scene: Scene, before: Before, victim: Person, *, ended: I
     assert_homes_are_untouched(scene, victim)
     victim.stop()
     assert_nothing_is_left_over(scene)
+
+
+def assert_end_is_told(scene: Scene, person: Person) -> None:
+    """The hub comes to know that the server has ended, and tells its owner why."""
+    wait_for(lambda: not person.active(), f"the end of {person.name}'s server")
+    assert "engine was restarted" in scene.farewell(person)
 
 
 def assert_servers_are_known(scene: Scene, containers: Mapping[str, str]) -> None:
@@ -221,104 +213,3 @@ def answers(person: Person) -> bool:
     """Whether a server is reached through the hub's proxy."""
     answer = requests.get(f"{person.hub.url}/user/{person.name}/api", timeout=PATIENCE)
     return (answer.status_code, answer.text) == (200, "alive\n")
-
-
-def assert_is_sentence(words: str) -> None:
-    """What a person can read."""
-    assert words.endswith("."), words
-    assert "Traceback" not in words, words
-    assert "Error" not in words, words
-
-
-class Moment:
-    """Calls `act` once, as that request or answer passes the proxy: the `number`th that holds `part`; 0 only counts."""
-
-    def __init__(self, proxy: EngineProxy, act: Callable[[], object], number: int = 1, part: str = "") -> None:
-        self.passed: list[str] = []
-        self._act = act
-        self._number = number
-        self._part = part
-        self._begun = threading.Lock()
-        self._over = Future[None]()
-        proxy.passing = self._pass
-
-    def come(self, work: Callable[[], _Result]) -> Future[_Result]:
-        """Begin `work`, and return once it was met. What never passes is done at its end: the moment after the last."""
-        asides = ThreadPoolExecutor(1)
-        going = asides.submit(work)
-        asides.shutdown(wait=False)
-        wait([going, self._over], PATIENCE, FIRST_COMPLETED)
-        self._do()
-        self._over.result(PATIENCE)
-        return going
-
-    def _pass(self, what: str) -> None:
-        if "/_ping" in what or "/events" in what or self._part not in what:
-            return
-        self.passed.append(what)
-        if len(self.passed) == self._number:
-            self._do()
-
-    def _do(self) -> None:
-        if not self._begun.acquire(blocking=False):
-            return
-        try:
-            self._act()
-        except BaseException as failure:  # noqa: BLE001 - told on the test's thread
-            self._over.set_exception(failure)
-        else:
-            self._over.set_result(None)
-
-
-def endure(scene: Scene, victim: Person, when: str, begin: Callable[[], object], end: Callable[[], object]) -> None:
-    """Let trouble begin at a moment, last, and end. What fails meanwhile says so in a sentence."""
-    work, number, part = WHEN[when]
-    if work is None:
-        begin()
-        time.sleep(DOWN_SECONDS)
-        end()
-        return
-    going = Moment(scene.proxy, begin, number, part).come(lambda: work(victim))
-    time.sleep(DOWN_SECONDS)
-    end()
-    if words := going.result(PATIENCE):
-        assert_is_sentence(words)
-
-
-def start_and_hear(person: Person, body: object = None) -> str:
-    """Ask for a server; what the hub says of a failure, "" for a success."""
-    answer = person.start(body)
-    if answer.status_code == 202:
-        last = list(person.progress())[-1]
-        return str(last["message"]) if last.get("failed") else ""
-    return "" if answer.status_code == 201 else str(answer.json()["message"])
-
-
-def stop_and_hear(person: Person) -> str:
-    """Ask for the end of a server; what the hub says of a failure at once, "" for a success or for patience."""
-    answer = person.api("DELETE", f"users/{person.name}/server")
-    return "" if answer.status_code in {202, 204} else str(answer.json()["message"])
-
-
-# What is going on when trouble begins, and at which request.
-WHEN: Mapping[str, tuple[Callable[[Person], str] | None, int, str]] = {
-    "while idle": (None, 0, ""),
-    "as a server is created": (start_and_hear, 1, "POST /containers/create?"),
-    "as a server is started": (start_and_hear, 1, "/start"),
-    "as a server is stopped": (stop_and_hear, 2, "/containers/"),
-}
-
-
-def spread(trial: int, trials: int, last: int) -> int:
-    """The trials' moments, evenly from the first to the one after the last."""
-    return 1 + round(trial * last / max(1, trials - 1))
-
-
-def sampled(*values: Iterable[Any]) -> list[tuple[Any, ...]]:
-    """All combinations where there is time, else half of them, in which all pairs of neighbours come up."""
-    chosen = product(*(list(enumerate(each)) for each in values))
-    return [
-        tuple(value for _, value in combination)
-        for combination in chosen
-        if FULL or sum(place for place, _ in combination) % 2 == 0
-    ]

@@ -13,7 +13,8 @@ from harness.hub import Person
 from harness.own_engine import OwnEngine
 from harness.registry import running_registry
 
-from .scene import BIG_IMAGE, IMAGE, REGISTRY_PORT, TRIALS, Scene, assert_all_is_well, start_and_hear
+from .moments import TRIALS, start_and_hear
+from .scene import BIG_IMAGE, IMAGE, REGISTRY_PORT, Scene, assert_all_is_well
 
 BIG = {"user_options": {"image": "big"}}
 MIB = 1024**2

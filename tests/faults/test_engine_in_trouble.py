@@ -10,7 +10,8 @@ import pytest
 from harness.engine_proxy import Mood
 from harness.hub import PATIENCE, Person
 
-from .scene import DOWN_SECONDS, WHEN, Moment, Scene, assert_all_is_well, endure, sampled
+from .moments import DOWN_SECONDS, WHEN, Moment, endure, sampled
+from .scene import Scene, assert_all_is_well
 
 FROZEN = "takes requests and answers them when nobody waits any more"
 TROUBLES = [Mood.REFUSES.value, Mood.CUTS.value, Mood.STALLS.value, Mood.HANGS.value, FROZEN]

@@ -8,7 +8,8 @@ import pytest
 
 from harness.hub import Person
 
-from .scene import TRIALS, Moment, Scene, assert_all_is_well, spread, stop_and_hear
+from .moments import TRIALS, Moment, spread, stop_and_hear
+from .scene import Scene, assert_all_is_well
 
 
 @dataclass(frozen=True)
