@@ -30,7 +30,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / ".tested-with"
 ENGINE = ROOT / ".cache" / "test-engine"  # its log stays there
 SCRIPTS = ("run", "test", ".ci/run")
-BENCHMARKS = sorted((ROOT / "tests" / "benchmark").glob("*.py"))
+BENCHMARKS = sorted(path.stem for path in (ROOT / "tests" / "benchmark").glob("*.py"))
 
 # Far beyond what a tier takes; a tier that hangs must not take the rest with it.
 LONGEST_TIER = (90 if "STATEROOM_FAULT_TRIALS" in os.environ else 30) * 60
@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
         prog="./test",
-        usage="./test [tier...] [-- pytest options]",
+        usage="./test [tier...] [-- options of pytest or of the benchmarks]",
         description="Runs the tests, having installed what they need. Without a tier it runs all of them, in order, "
         "but for the benchmark.",
         epilog="A Docker engine that had to be started is stopped at the end, unless STATEROOM_KEEP_ENGINE is set. "
@@ -165,9 +165,10 @@ def run_imports(name: str, _options: Sequence[str]) -> Outcome:
     return run_commands(name, [tool("lint-imports")])
 
 
-def run_benchmark(name: str, _options: Sequence[str]) -> Outcome:
-    """Figures to read; a benchmark fails where one is over its limit."""
-    return run_commands(name, *([tool("python"), str(path.relative_to(ROOT))] for path in BENCHMARKS))
+def run_benchmark(name: str, options: Sequence[str]) -> Outcome:
+    """Figures to read; a benchmark fails where one misses its target."""
+    python = ["env", "PYTHONPATH=tests", tool("python")]
+    return run_commands(name, *([*python, "-m", f"benchmark.{module}", *options] for module in BENCHMARKS))
 
 
 def run_commands(name: str, *commands: Sequence[str]) -> Outcome:
@@ -271,10 +272,14 @@ def install_package() -> None:
     print("Installing the package and the tools of its tests into .venv ...", flush=True)
     if not venv_works():
         make_venv()
-    pip = [tool("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", ".[test]"]
-    if call(pip) != 0:
+    if call(pip_install(".[test]")) != 0:
         raise Unmet("the package and its tools could not be installed; pip's words are above.")
     STAMP.write_text(wanted)
+
+
+def pip_install(package: str) -> list[str]:
+    """The command that installs the checkout with one of its extras."""
+    return [tool("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", package]
 
 
 def venv_works() -> bool:
@@ -312,6 +317,23 @@ def need_image() -> None:
     print("Building the unified image, if its files changed ...", flush=True)
     if call([tool("stateroom"), "images", "build"]) != 0:
         raise Unmet("the unified image could not be built; the words of `stateroom images build` are above")
+
+
+@once
+def need_peer() -> None:
+    """The spawner that ours is compared with."""
+    pip = [
+        tool("python"),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--editable",
+        ".[benchmark]",
+    ]
+    if call(pip) != 0:
+        raise Unmet("DockerSpawner could not be installed; pip's words are above")
 
 
 @once
@@ -411,7 +433,14 @@ TIERS = (
     Tier("hub", "a real hub, from the login to the cgroup", run_pytest, (need_engine, need_image)),
     Tier("faults", "what is left when hub or engine die, or are in trouble", run_pytest, (need_engine, need_lab)),
     Tier("browser", "a person's walk in a real browser", run_pytest, (need_engine, need_image, need_browser)),
-    Tier("benchmark", "what things cost, in figures", run_benchmark, on_request=True),
+    Tier(
+        "benchmark",
+        "what things cost, in figures",
+        run_benchmark,
+        (need_engine, need_image, need_peer),
+        partly=True,
+        on_request=True,
+    ),
 )
 
 

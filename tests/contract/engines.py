@@ -128,7 +128,14 @@ def engine_client() -> Iterator[docker.APIClient]:
 def hub_of_its_own(client: docker.APIClient) -> Iterator[str]:
     """A hub id that nobody else uses; all that carries it is removed afterwards."""
     hub = f"test-{uuid4().hex[:10]}"
-    yield hub
+    try:
+        yield hub
+    finally:
+        remove_all_of(client, hub)
+
+
+def remove_all_of(client: docker.APIClient, hub: str) -> None:
+    """Remove containers, homes and networks that carry a hub's id."""
     mine = {"label": f"{HUB}={hub}"}
     for container in client.containers(all=True, filters=mine):
         client.remove_container(container["Id"], force=True, v=True)

@@ -1,0 +1,356 @@
+"""Stateroom, DockerSpawner and the bare engine in one run, turn by turn, on the same images.
+
+Prints a table, writes it and a plot into this folder's README, and ends with 1
+where a target is not met. `--quick` takes a small sample and writes nothing.
+"""
+
+# ruff: noqa: T201 - it talks to the person who waits
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import http.server
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException
+
+from benchmark.side_by_side import report
+from benchmark.side_by_side.hub import Hub, StartFailed
+from benchmark.side_by_side.report import PLOTTED, Burst, Crowd, Disturbance, Results, Single
+from benchmark.side_by_side.sides import BareEngine, DockerSpawner, Stateroom, make_images
+from contract.engines import hub_of_its_own
+from harness.engine_proxy import EngineProxy
+from stateroom.cli.data import DataFolder
+from stateroom.cli.proxy import install_proxy
+from stateroom.cli.screen import Screen
+from stateroom.errors import SetupError
+
+_README = Path(__file__).with_name("README.md")
+_PROGRAMS = Path(__file__).parents[2] / ".cache" / "benchmark"
+
+_EXTRA = "extra"  # the user who is in trouble, or comes on top
+_REST = 0.3  # seconds for the machine to calm down
+_TROUBLE_SECONDS = 10.0  # the engine's own grace for a stop, and as long stalls the registry
+_ARRIVALS_EVERY = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    pairs: int = 20
+    rounds: tuple[tuple[int, int], ...] = ((10, 5), (PLOTTED, 5), (100, 1))  # sizes of bursts, and how often
+    others: int = 10
+    crowd: int = 100
+    idle_seconds: float = 60
+
+
+QUICK = Plan(pairs=3, rounds=((10, 1),), others=5, crowd=12, idle_seconds=20)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """All that is set up for a run."""
+
+    hubs: tuple[Hub, Hub]
+    bare: BareEngine
+    registry: StalledRegistry
+    folder: Path
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, print and write; the exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="a small sample; the README stays as it is")
+    quick = parser.parse_args(arguments).quick
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        results = run(QUICK if quick else Plan())
+    except KeyboardInterrupt:
+        print("\nInterrupted; what was made is removed.", file=sys.stderr)
+        return 130
+    except (StartFailed, SetupError, DockerException) as error:
+        print(f"The benchmark could not be run: {error}", file=sys.stderr)
+        return 2
+    print(report.as_text(results))
+    if not quick:
+        report.write(results, _README)
+    return 1 if any(row.met is False for row in report.rows(results)) else 0
+
+
+def run(plan: Plan) -> Results:
+    """Set up, measure, and remove all that was made, whatever happens."""
+    client = docker.from_env(timeout=120).api
+    told = report.machine(client.version())
+    with ExitStack() as stack:
+        try:
+            return asyncio.run(measured(set_up(stack, client), plan, told))
+        finally:
+            # A second Ctrl-C must not keep the first from its work.
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_IGN)
+
+
+def set_up(stack: ExitStack, client: docker.APIClient) -> Bench:
+    """Everything but the hubs' own processes; the stack takes it all down again."""
+    data = DataFolder(_PROGRAMS)
+    data.path.mkdir(parents=True, exist_ok=True)
+    data.make()
+    proxy = install_proxy(data, Screen())
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stateroom-benchmark-")))
+    registry = stack.enter_context(StalledRegistry.listening())
+    images = make_images(client, registry.address)
+    ids = [stack.enter_context(hub_of_its_own(client)) for _ in range(3)]
+    ours, theirs, bare = (
+        kind(client, hub_id, images) for kind, hub_id in zip((Stateroom, DockerSpawner, BareEngine), ids, strict=True)
+    )
+    hubs = []
+    for side in (ours, theirs):
+        place = folder / side.name
+        place.mkdir()
+        hubs.append(Hub(side, place, proxy))
+        stack.enter_context(hubs[-1].proxied())
+    say(f"what is made has the hub ids {', '.join(ids)}")
+    return Bench((hubs[0], hubs[1]), bare, registry, folder)
+
+
+async def measured(bench: Bench, plan: Plan, told: str) -> Results:
+    """All measurements, in an order that leaves a hub idle while the other has its turn."""
+    users = [f"user{number}" for number in range(plan.crowd)]
+    say("warming up")
+    await warm_up(bench, users)
+    say(f"{plan.pairs} pairs of single starts and stops")
+    single = await singles(bench.hubs, users[0], plan.pairs)
+    bursts = {}
+    for size, rounds in plan.rounds:
+        say(f"{rounds} rounds of {size} at once")
+        bursts[size] = await burst_rounds(bench, users[:size], rounds)
+    others = users[: plan.others]
+    say("others start while one user's stop is stuck")
+    stuck = {hub.name: await disturbed(hub, others, partial(stuck_stop, hub)) for hub in bench.hubs}
+    say("others start while one user's pull is slow")
+    slow = {hub.name: await disturbed(hub, others, partial(slow_pull, hub, bench.registry)) for hub in bench.hubs}
+    crowds = {}
+    for hub in bench.hubs:
+        say(f"{hub.name} with {len(users)} servers: idle, killed, started again")
+        crowds[hub.name] = await crowd(hub, users, plan.idle_seconds, bench.folder)
+    return Results(told, single, bursts, stuck, slow, crowds)
+
+
+async def warm_up(bench: Bench, users: Sequence[str]) -> None:
+    """Each user has had a server before, and so a home."""
+    bench.bare.make_homes(users)
+    for hub in bench.hubs:
+        await hub.up()
+        await hub.add_users([*users, _EXTRA])
+        hub.side.make_homes([*users, _EXTRA])
+    for side in (*bench.hubs, bench.bare):
+        await side.start_all(users)
+        await side.stop_all(users)
+
+
+async def singles(hubs: Sequence[Hub], user: str, pairs: int) -> dict[str, Single]:
+    """One start and stop on each side, by turns; who is first changes."""
+    single = {hub.name: Single([], []) for hub in hubs}
+    for pair in range(pairs):
+        for hub in hubs if pair % 2 else reversed(hubs):
+            it = single[hub.name]
+            await asyncio.sleep(_REST)
+            it.starts.append(await hub.start(user))
+            await asyncio.sleep(_REST)
+            began = time.monotonic()
+            await hub.stop(user)
+            it.left += hub.side.has_container(user)
+            while hub.side.has_container(user):
+                await asyncio.sleep(0.005)
+            it.stops.append(time.monotonic() - began)
+    return single
+
+
+async def burst_rounds(bench: Bench, users: Sequence[str], rounds: int) -> dict[str, list[Burst]]:
+    """The same users at once on each side, by turns; who is first changes."""
+    sides = [*bench.hubs, bench.bare]
+    bursts: dict[str, list[Burst]] = {side.name: [] for side in sides}
+    for turn in range(rounds):
+        first = turn % len(sides)
+        for side in sides[first:] + sides[:first]:
+            await asyncio.sleep(_REST)
+            before = side.cpu_seconds()
+            waits = await side.start_all(users)
+            bursts[side.name].append(Burst(waits, (side.cpu_seconds() - before) / len(users)))
+            await side.stop_all(users)
+    return bursts
+
+
+async def disturbed(
+    hub: Hub, users: Sequence[str], trouble: Callable[[], AbstractAsyncContextManager[None]]
+) -> Disturbance:
+    """Starts without somebody's trouble, during it, and without it again."""
+    without = await arrivals(hub, users)
+    async with trouble():
+        during = await arrivals(hub, users, then_stop=False)
+    await hub.stop_all(users)
+    return Disturbance([*without, *await arrivals(hub, users)], during)
+
+
+async def arrivals(hub: Hub, users: Sequence[str], *, then_stop: bool = True) -> list[float]:
+    """Starts one after another, at fixed times: who waits spares nobody else a wait by coming later."""
+
+    async def arrive(place: int, user: str) -> float:
+        await asyncio.sleep(place * _ARRIVALS_EVERY)
+        return await hub.start(user)
+
+    waits = await asyncio.gather(*(arrive(place, user) for place, user in enumerate(users)))
+    if then_stop:
+        await hub.stop_all(users)
+    return waits
+
+
+@asynccontextmanager
+async def stuck_stop(hub: Hub) -> AsyncIterator[None]:
+    """A server that ignores the request to end is being stopped."""
+    await hub.start(_EXTRA, "stubborn")
+    stopping = asyncio.create_task(hub.stop(_EXTRA))
+    await asyncio.sleep(_REST)
+    yield
+    await stopping
+
+
+@asynccontextmanager
+async def slow_pull(hub: Hub, registry: StalledRegistry) -> AsyncIterator[None]:
+    """An image is being fetched from a registry that takes its time and then has none."""
+    registry.stall()
+    starting = asyncio.create_task(hub.start(_EXTRA, "stalled"))
+    try:
+        while not (registry.asked.is_set() or starting.done()):
+            await asyncio.sleep(0.01)
+        asyncio.get_running_loop().call_later(_TROUBLE_SECONDS, registry.release)
+        yield
+        with contextlib.suppress(StartFailed):
+            await starting
+    finally:
+        registry.release()
+
+
+async def crowd(hub: Hub, users: Sequence[str], idle_seconds: float, folder: Path) -> Crowd:
+    """Many servers, and a hub whose requests to the engine are counted."""
+    await hub.start_all(users)
+    hub.end()
+    proxy = EngineProxy(folder / f"{hub.name}.sock")
+    try:
+        await restarted(hub, users, proxy)
+        await asyncio.sleep(_REST * 10)
+        before = hub.cpu_seconds()
+        with counted(proxy) as idle_requests:
+            await asyncio.sleep(idle_seconds)
+        idle_cpu = hub.cpu_seconds() - before
+        with counted(proxy) as start_requests:
+            await hub.start(_EXTRA, "stub")
+            await asyncio.sleep(_REST)
+        with counted(proxy) as stop_requests:
+            await hub.stop(_EXTRA)
+            await asyncio.sleep(_REST)
+        hub.end(signal.SIGKILL)
+        with counted(proxy) as restart_requests:
+            restart_seconds = await restarted(hub, users, proxy)
+        await hub.stop_all(users)
+    finally:
+        proxy.close()
+    return Crowd(
+        servers=len(users),
+        idle_seconds=idle_seconds,
+        idle_cpu=idle_cpu,
+        idle_requests=idle_requests,
+        restart_seconds=restart_seconds,
+        restart_requests=restart_requests,
+        start_requests=start_requests,
+        stop_requests=stop_requests,
+    )
+
+
+async def restarted(hub: Hub, users: Sequence[str], proxy: EngineProxy) -> float:
+    """Start the hub; seconds until it calls all servers ready."""
+    began = time.monotonic()
+    await hub.up(proxy.host)
+    while await hub.ready() < len(users):
+        await asyncio.sleep(0.05)
+    return time.monotonic() - began
+
+
+@contextmanager
+def counted(proxy: EngineProxy) -> Iterator[list[str]]:
+    """The requests that come while the body runs; they are there when it has ended."""
+    before = len(proxy.requests)
+    requests: list[str] = []
+    yield requests
+    requests += proxy.requests[before:]
+
+
+class StalledRegistry:
+    """A registry that lets whoever asks for an image wait, and then has none."""
+
+    def __init__(self, server: http.server.ThreadingHTTPServer) -> None:
+        self.address = f"127.0.0.1:{server.server_port}"
+        self.asked = threading.Event()
+        self._open = threading.Event()
+
+    @classmethod
+    @contextmanager
+    def listening(cls) -> Iterator[StalledRegistry]:
+        """One on a port of its own."""
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _RegistryAnswer) as server:
+            registry = server.registry = cls(server)  # type: ignore[attr-defined]
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            yield registry
+            registry.release()
+            server.shutdown()
+
+    def stall(self) -> None:
+        """Let them wait from now on."""
+        self.asked.clear()
+        self._open.clear()
+
+    def release(self) -> None:
+        """Let them go."""
+        self._open.set()
+
+    def wait(self) -> None:
+        """Wait for the release."""
+        self.asked.set()
+        self._open.wait()
+
+
+class _RegistryAnswer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        hello = self.path == "/v2/"
+        if not hello:
+            self.server.registry.wait()  # type: ignore[attr-defined]
+        self.send_response(200 if hello else 404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_HEAD = do_GET  # noqa: N815 - as above, the name that the server looks for
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def say(what: str) -> None:
+    """What is measured now."""
+    print(f"{time.strftime('%H:%M:%S')} {what}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
