@@ -256,6 +256,8 @@ async def crowd(hub: Hub, users: Sequence[str], idle_seconds: float, folder: Pat
         with counted(proxy) as idle_requests:
             await asyncio.sleep(idle_seconds)
         idle_cpu = hub.cpu_seconds() - before
+        await hub.start(_EXTRA, "stub")  # the first one of a new hub asks for more
+        await hub.stop(_EXTRA)
         with counted(proxy) as start_requests:
             await hub.start(_EXTRA, "stub")
             await asyncio.sleep(_REST)

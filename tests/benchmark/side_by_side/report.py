@@ -159,9 +159,7 @@ def _burst_rows(size: int, bursts: Mapping[str, Sequence[Burst]]) -> Iterator[Ro
     )
     yield _compared(f"{name}: median wait", middle, at_most=0.5 if promised else None)
     yield _compared(f"{name}: last wait", last)
-    yield _compared(
-        f"{name}: the hub's CPU for a start", {side: value * 1000 for side, value in cpu.items()}, unit=" ms"
-    )
+    yield _compared(f"{name}: the hub's CPU for a start", cpu, unit=" ms")
 
 
 def _disturbance_rows(what: str, sides: Mapping[str, Disturbance]) -> Iterator[Row]:
@@ -213,7 +211,8 @@ def _compared(
 ) -> Row:
     """A figure of each side, and Stateroom's as a multiple of DockerSpawner's."""
     ratio = figures[S] / figures[D] if figures[D] else 0.0
-    shown = [f"{figures[side]:.{0 if 'ms' in unit else 2}f}{unit}" if side in figures else "" for side in (S, D, BARE)]
+    decimals = {" ms": 0, " ms/s": 1}.get(unit, 2)
+    shown = [f"{figures[side]:.{decimals}f}{unit}" if side in figures else "" for side in (S, D, BARE)]
     if at_most is not None:
         return Row(what, *shown, f"{ratio:.2f}", f"≤ {at_most}", ratio <= at_most)
     if at_least is not None:
