@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25
 _GROWTH = 1.1
+_LONGEST_REQUEST = 5.0
 
 
 async def wait_until_answers(address: str, base_url: str) -> None:
@@ -22,7 +23,8 @@ async def wait_until_answers(address: str, base_url: str) -> None:
     server still lives.
     """
     client = AsyncHTTPClient(force_instance=True)
-    request = HTTPRequest(f"{address}{base_url}api", connect_timeout=1, request_timeout=5, follow_redirects=False)
+    url = f"{address}{base_url}api"
+    request = HTTPRequest(url, connect_timeout=1, request_timeout=_LONGEST_REQUEST, follow_redirects=False)
     pause = _FIRST_PAUSE
     try:
         while not await _answers(client, request):
@@ -35,7 +37,7 @@ async def wait_until_answers(address: str, base_url: str) -> None:
 async def _answers(client: AsyncHTTPClient, request: HTTPRequest) -> bool:
     try:
         response = await client.fetch(request, raise_error=False)
-    except OSError:
+    except (OSError, HTTPClientError):
+        # The latter for a time-out and for a connection that was closed; no code of the server's is raised.
         return False
-    # Tornado's 599 stands for "no answer".
     return response.code < 500  # noqa: PLR2004 - the class of HTTP codes
