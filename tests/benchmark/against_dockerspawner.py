@@ -29,7 +29,7 @@ from docker.errors import DockerException
 from benchmark.side_by_side import report
 from benchmark.side_by_side.hub import Hub, StartFailed
 from benchmark.side_by_side.report import PLOTTED, Burst, Crowd, Disturbance, Results, Single
-from benchmark.side_by_side.sides import BareEngine, DockerSpawner, Stateroom, make_images
+from benchmark.side_by_side.sides import BareEngine, DockerSpawner, Side, Stateroom, make_images
 from contract.engines import hub_of_its_own
 from harness.engine_proxy import EngineProxy
 from stateroom.cli.data import DataFolder
@@ -44,6 +44,7 @@ _EXTRA = "extra"  # the user who is in trouble, or comes on top
 _REST = 0.3  # seconds for the machine to calm down
 _TROUBLE_SECONDS = 10.0  # the engine's own grace for a stop, and as long stalls the registry
 _ARRIVALS_EVERY = 0.8
+_QUIET_SECONDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +117,7 @@ def set_up(stack: ExitStack, client: docker.APIClient) -> Bench:
     ours, theirs, bare = (
         kind(client, hub_id, images) for kind, hub_id in zip((Stateroom, DockerSpawner, BareEngine), ids, strict=True)
     )
+    stack.callback(clear_away, (ours, theirs, bare))
     hubs = []
     for side in (ours, theirs):
         place = folder / side.name
@@ -124,6 +126,17 @@ def set_up(stack: ExitStack, client: docker.APIClient) -> Bench:
         stack.enter_context(hubs[-1].proxied())
     say(f"what is made has the hub ids {', '.join(ids)}")
     return Bench((hubs[0], hubs[1]), bare, registry, folder)
+
+
+def clear_away(sides: Sequence[Side]) -> None:
+    """Remove the containers, those too that the engine was still making when the run was interrupted."""
+    quiet = 0
+    while quiet < _QUIET_SECONDS:
+        found = [(side, container["Id"]) for side in sides for container in side.containers()]
+        for side, container in found:
+            side.remove(container)
+        quiet = 0 if found else quiet + 1
+        time.sleep(1)
 
 
 async def measured(bench: Bench, plan: Plan, told: str) -> Results:

@@ -8,6 +8,7 @@ between asking a server to end and killing it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
-from docker.errors import NotFound
+from docker.errors import APIError, NotFound
 
 from contract.engines import BASE_IMAGE, build_image
 from stateroom.backends.docker.engine import ensure_network
@@ -104,6 +105,12 @@ class Side:
         found: list[dict[str, Any]] = self.client.containers(all=True, filters={"label": f"{HUB}={self.hub_id}"})
         return found
 
+    def remove(self, container: str) -> None:
+        """Kill and remove a container. Idempotent."""
+        # A conflict: its removal is under way.
+        with contextlib.suppress(APIError):
+            self.client.remove_container(container, force=True, v=True)
+
 
 class Stateroom(Side):
     """Its one line of configuration, and a catalog."""
@@ -179,7 +186,7 @@ class BareEngine(Side):
 
     async def stop_all(self, users: Sequence[str]) -> None:
         """Kill and remove all."""
-        await self._on_threads(lambda user: self.client.remove_container(self.container(user), force=True), users)
+        await self._on_threads(lambda user: self.remove(self.container(user)), users)
 
     def cpu_seconds(self) -> float:
         """No hub, so none of its time."""
