@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import aiohttp
 import docker
 from docker.errors import DockerException
 
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("\nInterrupted; what was made is removed.", file=sys.stderr)
         return 130
-    except (StartFailed, SetupError, DockerException) as error:
+    except (StartFailed, SetupError, DockerException, aiohttp.ClientError) as error:
         print(f"The benchmark could not be run: {error}", file=sys.stderr)
         return 2
     print(report.as_text(results))
