@@ -105,7 +105,7 @@ class StateroomSpawner(Spawner):
         self._spec_hash = ""
         self._reports_every = 0
         self._choice: Choice | None = None
-        self._starting = False
+        self._begun: asyncio.Future[str] | None = None
         self._progress = ProgressLog()
         self._watch: asyncio.Task[None] | None = None
         for log in (self.log, app_log):  # the hub writes to both
@@ -243,24 +243,26 @@ class StateroomSpawner(Spawner):
         spec = self._spec(catalog)
         deadline = Deadline.after(catalog.start.timeout, "waiting for the server to answer")
         self._reports_every = reports_every(catalog)
-        self._starting = True
         token = orm.APIToken.find(self.user.db, self.api_token)
         self._token_id = token.id if token else None
         self._spec_hash = spec.hash
         # Before the first call to the engine, so that a hub killed from here on knows what it began.
         self._save()
+        self._begun = asyncio.ensure_future(self._backend().start(spec, deadline, self._progress.report))
         try:
-            return await self._backend().start(spec, deadline, self._progress.report)
+            return await asyncio.shield(self._begun)
         except BackendError as error:
             self._revoke_token()
             self._ran_out = isinstance(error, OutOfMemory)
             self.log.warning("Could not start %s: %s %s", self._log_name, error, error.detail)
             raise _failure(error) from error
         except asyncio.CancelledError:
-            self._revoke_token()
+            # Does not wait for the end: the hub gives a start that it interrupts one second, and answers its
+            # owner with a 500 if it takes longer. It then polls, and waits in `stop`.
+            if self._begun.cancel():
+                self._revoke_token()
             raise
         finally:
-            self._starting = False
             self._admissions().release(self._ref())
             self._progress.close()
 
@@ -272,8 +274,8 @@ class StateroomSpawner(Spawner):
         await self._backend().stop(self._ref(), Deadline.after(_STOP_SECONDS, "stopping the server"))
 
     async def poll(self) -> int | None:
-        """None while the server runs or is being started, else its exit code."""
-        if self._starting:
+        """None while the server runs, is being started or ends in its start, else its exit code."""
+        if self._begun is not None and not self._begun.done():
             return None
         if self._token_id is None:
             return 0
