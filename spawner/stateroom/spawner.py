@@ -346,6 +346,20 @@ class StateroomSpawner(Spawner):
                 self.log.warning("Something is left of %s: %s %s", self._log_name, error, error.detail)
         await maybe_future(super().run_post_stop_hook())
 
+    async def rename(self, old_name: str, new_name: str) -> None:  # noqa: ARG002 - the hub's signature
+        """Let a stopped server have another name (JupyterHub 6).
+
+        Its home is the user's and its saved state the hub's: both stay. A
+        container is found by its server's name, so none may keep the old one.
+        """
+        if await self.poll() is None:
+            sentence = "Stop the server before you rename it."
+            raise _shown(web.HTTPError(400, sentence), sentence)
+        try:
+            await self.stop()
+        except BackendError as error:
+            raise _failure(error) from error
+
     async def delete_forever(self) -> None:
         """Deletes the home if the catalog says so. The hub calls this for a removed named server too."""
         policy = self._catalog().home.when_user_is_deleted
