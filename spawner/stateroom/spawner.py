@@ -34,7 +34,8 @@ from jupyterhub.spawner import Spawner
 from jupyterhub.utils import maybe_future
 from tornado import web
 from tornado.log import app_log
-from traitlets import Enum, Integer, Unicode, default
+from traitlets import Any as Anything
+from traitlets import Dict, Enum, Integer, Unicode, Union, default
 
 from stateroom.admission import Admissions
 from stateroom.backends.base import Backend, Life, ServerState
@@ -95,6 +96,10 @@ class StateroomSpawner(Spawner):
     # Servers listen on every address of their own container.
     ip = Unicode("0.0.0.0")  # noqa: S104 - a container's own
     port = Integer(PORT)
+
+    # JupyterHub 5 stores what a REST start sends before anybody checks it. With the hub's own trait, options
+    # that are no object would keep their user from every page; so they get as far as being refused.
+    user_options = Union([Dict(), Anything()])
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -222,13 +227,15 @@ class StateroomSpawner(Spawner):
             return None
 
     def _checked(self, options: dict[str, Any], allowance: Allowance) -> Recalled:
-        if self._accepted is not None and options == self._accepted:
-            return recall(options, allowance)
-        if jupyterhub.version_info[0] < 6 and set(options) == {"user_options"}:  # noqa: PLR2004 - the major version
-            # JupyterHub 6's body of a REST start, sent to a JupyterHub 5.
-            options = options["user_options"]
         if not isinstance(options, dict):
             raise ChoiceRefused({"user_options": "The options must be an object, such as {}."})
+        if jupyterhub.version_info[0] < 6 and options and options.keys() <= {"display_name", "user_options"}:  # noqa: PLR2004 - the major version
+            # JupyterHub 6's body of a REST start, sent to a JupyterHub 5. Without a choice it means the last one.
+            given = options.get("user_options")
+            options = (self._accepted or {}) if given is None else given
+            return self._checked(options, allowance)
+        if self._accepted is not None and options == self._accepted:
+            return recall(options, allowance)
         return Recalled(choose(options, allowance))
 
     def _remember(self, options: dict[str, Any] | None) -> None:
