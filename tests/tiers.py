@@ -27,7 +27,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-STAMP = VENV / ".tested-with"
+VENV_OF_HUB5 = ROOT / ".venv-jupyterhub5"
 ENGINE = ROOT / ".cache" / "test-engine"  # its log stays there
 SCRIPTS = ("run", "test", ".ci/run")
 BENCHMARKS = sorted(path.stem for path in (ROOT / "tests" / "benchmark").glob("*.py"))
@@ -35,6 +35,7 @@ BENCHMARKS = sorted(path.stem for path in (ROOT / "tests" / "benchmark").glob("*
 # Far beyond what a tier takes; a tier that hangs must not take the rest with it.
 LONGEST_TIER = (90 if "STATEROOM_FAULT_TRIALS" in os.environ else 30) * 60
 NO_TESTS = 5  # pytest's exit code where nothing was selected
+EXPECTED_FAILURE = "pytest.xfail"  # how its report tells them from the skipped
 
 
 class Unmet(Exception):
@@ -49,6 +50,7 @@ class Outcome:
     passed: int = 0
     failed: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
+    expected: int = 0  # failures that the tier's own list expects
     seconds: float = 0.0
 
 
@@ -74,7 +76,7 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser().parse_args(own)
     if asked.list:
         for tier in TIERS:
-            print(f"{tier.name:10}{tier.about}")
+            print(f"{tier.name:12}{tier.about}")
         return 0
     if unknown := set(asked.tiers) - set(names()):
         parser().error(f"there is no tier {', '.join(sorted(unknown))}; the tiers are {', '.join(names())}")
@@ -186,13 +188,23 @@ def run_commands(name: str, *commands: Sequence[str]) -> Outcome:
 
 def run_pytest(name: str, options: Sequence[str]) -> Outcome:
     """One pytest process over the tier's folder."""
+    return pytest_over(name, name, VENV, options)
+
+
+def run_hub5(name: str, options: Sequence[str]) -> Outcome:
+    """The hub tier's tests, with another virtual environment's hub."""
+    return pytest_over(name, "hub", VENV_OF_HUB5, options)
+
+
+def pytest_over(name: str, tests: str, venv: Path, options: Sequence[str]) -> Outcome:
+    """One pytest process over a folder."""
     with tempfile.TemporaryDirectory(prefix="stateroom-test-") as folder:
         report = Path(folder) / "report.xml"
-        pytest = [tool("python"), "-m", "pytest", "-q", "--tb=short", f"tests/{name}", f"--junitxml={report}"]
-        code = call([*pytest, *options])
+        pytest = [tool("python", venv), "-m", "pytest", "-q", "--tb=short", f"tests/{tests}", f"--junitxml={report}"]
+        code = call([*pytest, *options], venv)
         outcome = outcome_from_report(name, report) if report.exists() else Outcome(name)
     if code == NO_TESTS and not options:
-        outcome.failed.append(f"tests/{name} holds no tests")
+        outcome.failed.append(f"tests/{tests} holds no tests")
     elif code not in {0, 1, NO_TESTS} or (code == 1 and not outcome.failed):
         outcome.failed.append(f"pytest ended with exit code {code}")
     return outcome
@@ -209,6 +221,8 @@ def outcome_from_report(name: str, report: Path) -> Outcome:
         kinds = {part.tag: part for part in parts}
         if kinds.keys() & {"failure", "error"}:
             outcome.failed.append(case)
+        elif "skipped" in kinds and kinds["skipped"].get("type") == EXPECTED_FAILURE:
+            outcome.expected += 1
         elif "skipped" in kinds:
             outcome.skipped.append(f"{case}: {kinds['skipped'].get('message', '')}")
         else:
@@ -216,9 +230,9 @@ def outcome_from_report(name: str, report: Path) -> Outcome:
     return outcome
 
 
-def call(command: Sequence[str], limit: float = LONGEST_TIER) -> int:
+def call(command: Sequence[str], venv: Path = VENV, limit: float = LONGEST_TIER) -> int:
     """Run a command in the checkout, its output straight to the terminal; the exit code."""
-    path = f"{VENV / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
+    path = f"{venv / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
     child = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PATH": path})
     try:
         return child.wait(limit)
@@ -238,9 +252,9 @@ def call(command: Sequence[str], limit: float = LONGEST_TIER) -> int:
         child.wait()
 
 
-def tool(name: str) -> str:
-    """A program of the virtual environment."""
-    return str(VENV / "bin" / name)
+def tool(name: str, venv: Path = VENV) -> str:
+    """A program of a virtual environment."""
+    return str(venv / "bin" / name)
 
 
 # What tiers need
@@ -264,38 +278,47 @@ def once(meet: Callable[[], None]) -> Callable[[], None]:
     return met
 
 
-def install_package() -> None:
+def install_package(venv: Path = VENV, *limits: str) -> None:
     """A virtual environment with the package and the tools of its tests, made anew when they change."""
-    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes() + sys.version.encode()).hexdigest()
-    if STAMP.exists() and STAMP.read_text() == wanted:
+    words = "\n".join([(ROOT / "pyproject.toml").read_text(), sys.version, *limits])
+    wanted = hashlib.sha256(words.encode()).hexdigest()
+    stamp = venv / ".tested-with"
+    if stamp.exists() and stamp.read_text() == wanted:
         return
-    print("Installing the package and the tools of its tests into .venv ...", flush=True)
-    if not venv_works():
-        make_venv()
-    if call(pip_install(".[test]")) != 0:
+    print(f"Installing the package and the tools of its tests into {venv.relative_to(ROOT)} ...", flush=True)
+    if not venv_works(venv):
+        make_venv(venv)
+    if call(pip_install(".[test]", venv, *limits), venv) != 0:
         raise Unmet("the package and its tools could not be installed; pip's words are above.")
-    STAMP.write_text(wanted)
+    stamp.write_text(wanted)
 
 
-def pip_install(package: str) -> list[str]:
+def pip_install(package: str, venv: Path = VENV, *limits: str) -> list[str]:
     """The command that installs the checkout with one of its extras."""
-    return [tool("python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--editable", package]
+    pip = [tool("python", venv), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    return [*pip, "--editable", package, *limits]
 
 
-def venv_works() -> bool:
+def venv_works(venv: Path) -> bool:
     """Whether there is one, made here: one that was moved along with the checkout starts the wrong programs."""
-    made = VENV / "pyvenv.cfg"
-    return Path(tool("pip")).exists() and made.exists() and str(VENV) in made.read_text()
+    made = venv / "pyvenv.cfg"
+    return Path(tool("pip", venv)).exists() and made.exists() and str(venv) in made.read_text()
 
 
-def make_venv() -> None:
+def make_venv(venv: Path) -> None:
     """Debian keeps what this takes in a package of its own."""
-    make = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+    make = [sys.executable, "-m", "venv", "--clear", str(venv)]
     if subprocess.run(make, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0:
         return
     install_packages("python3-venv")
     if call(make) != 0:
         raise Unmet("a virtual environment could not be made; python's words are above.")
+
+
+@once
+def need_hub5() -> None:
+    """The newest JupyterHub 5, beside the one of every other tier."""
+    install_package(VENV_OF_HUB5, "jupyterhub<6")
 
 
 @once
@@ -386,10 +409,10 @@ def update_package_lists() -> None:
 
 def summary(outcomes: Sequence[Outcome], *, no_skips: bool) -> int:
     """Print the table and the reasons; the exit code."""
-    print(f"\n{'tier':10}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    print(f"\n{'tier':12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
     for outcome in outcomes:
         print(
-            f"{outcome.tier:10}{outcome.passed:8}{len(outcome.failed):8}{len(outcome.skipped):9}{outcome.seconds:9.1f}"
+            f"{outcome.tier:12}{outcome.passed:8}{len(outcome.failed):8}{len(outcome.skipped):9}{outcome.seconds:9.1f}"
         )
     print()
     for line in reasons(outcomes):
@@ -406,6 +429,9 @@ def reasons(outcomes: Sequence[Outcome]) -> Iterator[str]:
     """A line for each test that did not pass."""
     for outcome in outcomes:
         yield from (f"skipped in {outcome.tier}: {reason}" for reason in outcome.skipped)
+    for outcome in outcomes:
+        if outcome.expected:
+            yield f"failed in {outcome.tier} as its list expects: {outcome.expected}"
     for outcome in outcomes:
         yield from (f"failed in {outcome.tier}: {test}" for test in outcome.failed)
 
@@ -432,6 +458,14 @@ TIERS = (
     Tier("docker", "the Docker backend against a real engine", run_pytest, (need_engine, need_image, need_registry)),
     Tier("hub", "a real hub, from the login to the cgroup", run_pytest, (need_engine, need_image)),
     Tier("faults", "what is left when hub or engine die, or are in trouble", run_pytest, (need_engine, need_lab)),
+    Tier("hub5", "the same with a JupyterHub 5", run_hub5, (need_engine, need_image, need_hub5)),
+    Tier(
+        "jupyterhub",
+        "JupyterHub's own tests, with our class for their spawners",
+        run_pytest,
+        (need_engine, need_image),
+        partly=True,
+    ),
     Tier("browser", "a person's walk in a real browser", run_pytest, (need_engine, need_image, need_browser)),
     Tier(
         "benchmark",

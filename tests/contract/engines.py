@@ -65,7 +65,7 @@ class MemorySubject:
     machine: Machine
 
     def image(self, behaviour: Behaviour) -> str:
-        return behaviour.value
+        return memory_image(behaviour)
 
     def kill(self, ref: ServerRef) -> None:
         self.backend.kill(ref)
@@ -94,9 +94,14 @@ class DockerSubject:
 @asynccontextmanager
 async def memory_subject() -> AsyncIterator[MemorySubject]:
     machine = Machine(8000, 16 * 1024 * MIB)
-    backend = MemoryBackend({behaviour.value: behaviour for behaviour in Behaviour}, machine)
+    backend = MemoryBackend({memory_image(behaviour): behaviour for behaviour in Behaviour}, machine)
     yield MemorySubject("memory", backend, machine)
     await backend.close()
+
+
+def memory_image(behaviour: Behaviour) -> str:
+    """An image's name as a catalog takes it, which has no white space."""
+    return behaviour.value.replace(" ", "-")
 
 
 @asynccontextmanager

@@ -19,10 +19,12 @@ REPORT = """<testsuites><testsuite>
 <testcase classname="tests.unit.test_a" name="test_late"><error message="clean-up"/></testcase>
 <testcase classname="" name="tests.unit.test_b"><error message="collection failure"/></testcase>
 <testcase classname="tests.unit.test_a" name="test_away"><skipped message="no engine"/></testcase>
+<testcase classname="tests.unit.test_a" name="test_ours"><skipped type="pytest.xfail" message="not so"/></testcase>
 </testsuite></testsuites>"""
 
 GREEN = Outcome("unit", passed=3)
 RED = Outcome("unit", passed=3, failed=["test_bad"])
+LISTED = Outcome("jupyterhub", passed=2, expected=3)
 PARTLY = Outcome("hub", passed=1, skipped=["test_away: no engine"])
 
 
@@ -35,6 +37,7 @@ def test_a_report_is_counted_test_by_test(tmp_path: Path) -> None:
         "test_bad", "test_twice", "test_late", "tests.unit.test_b",
     ]  # fmt: skip
     assert outcome.skipped == ["tests.unit.test_a::test_away: no engine"]
+    assert outcome.expected == 1
 
 
 @pytest.mark.parametrize(
@@ -42,6 +45,7 @@ def test_a_report_is_counted_test_by_test(tmp_path: Path) -> None:
     [
         ([GREEN], False, 0),
         ([GREEN], True, 0),
+        ([GREEN, LISTED], True, 0),
         ([GREEN, RED], False, 1),
         ([GREEN, PARTLY], False, 0),
         ([GREEN, PARTLY], True, 1),
@@ -54,9 +58,10 @@ def test_failures_are_red_and_so_are_skips_where_all_is_required(
 
 
 def test_the_last_line_counts_and_each_skip_has_its_reason(capsys: pytest.CaptureFixture[str]) -> None:
-    summary([RED, PARTLY], no_skips=False)
+    summary([RED, PARTLY, LISTED], no_skips=False)
     lines = capsys.readouterr().out.splitlines()
-    assert lines[-1] == "4 passed, 1 failed, 1 skipped"
+    assert lines[-1] == "6 passed, 1 failed, 1 skipped"
+    assert "failed in jupyterhub as its list expects: 3" in lines
     assert "skipped in hub: test_away: no engine" in lines
     assert "failed in unit: test_bad" in lines
 

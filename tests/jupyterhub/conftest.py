@@ -1,0 +1,62 @@
+"""JupyterHub's own tests, as they are installed, on our class in the place of the spawners they name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from jupyterhub.tests import mocking, test_spawner
+from jupyterhub.tests.conftest import *  # noqa: F403 - its fixtures are what the tests ask for
+
+from contract.engines import docker_subject, memory_subject
+from expectations import EXPECTED
+from stand_ins import STAND_INS, Current, MockSpawner, Place
+from stateroom.cli.data import DataFolder
+from stateroom.cli.proxy import install_proxy
+from stateroom.cli.screen import Screen
+
+CACHE = Path(__file__).parents[2] / ".cache" / "jupyterhub"
+
+
+# MockHub has cleaned up when it gets here; of the tasks that this would cancel, some are pytest's.
+async def _nothing(*_: object) -> None: ...
+
+
+mocking.MockHub.shutdown_cancel_tasks = _nothing
+
+# Before the modules of the tests take these names.
+for stand_in in STAND_INS:
+    setattr(mocking, stand_in.__name__, stand_in)
+test_spawner.Spawner = test_spawner.SimpleLocalProcessSpawner = MockSpawner
+
+
+@pytest.fixture(scope="session", autouse=True)
+def proxy() -> None:
+    """The proxy that `stateroom up` installs; JupyterHub looks for it on the path."""
+    data = DataFolder(CACHE)
+    data.make()
+    node, program = install_proxy(data, Screen())
+    os.environ["PATH"] = os.pathsep.join([str(Path(program).parent), str(Path(node).parent), os.environ["PATH"]])
+
+
+@pytest.fixture(scope="module", params=["memory", "docker"], autouse=True)
+async def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Place]:
+    """Each test runs in each place."""
+    async with (memory_subject if request.param == "memory" else docker_subject)() as subject:
+        Current.place = Place(subject, tmp_path_factory.mktemp("place"))
+        yield Current.place
+
+
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """What is expected to fail must fail."""
+    reasons = {expected.test: expected.reason for expected in EXPECTED}
+    for item in items:
+        if reason := reasons.get(item.originalname) or reasons.get(name_without_place(item)):
+            item.add_marker(pytest.mark.xfail(reason=reason))
+
+
+def name_without_place(item: pytest.Function) -> str:
+    """The test and its case, as JupyterHub names them."""
+    return item.name.replace(f"[{item.callspec.params['place']}-", "[")

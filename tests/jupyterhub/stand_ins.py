@@ -1,0 +1,173 @@
+"""Our class in the roles of the spawners of `jupyterhub.tests.mocking`.
+
+What their spawners do in their own `start` and `stop`, ours meets in the
+server or in the backend: a server that crashes, one that never answers, a
+backend that is slow.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from traitlets import default
+
+from contract.engines import BASE_IMAGE, DockerSubject, MemorySubject, build_image
+from stateroom.backends.base import Backend, Life, Report
+from stateroom.backends.memory import Behaviour
+from stateroom.deadline import Deadline
+from stateroom.names import ServerRef
+from stateroom.spawner import StateroomSpawner
+from stateroom.spec import ServerSpec
+
+CATALOG = """\
+version: 1
+images: [{{id: image, image: "{image}", default: true}}]
+sizes: [{{id: small, cpu: 0.5, memory: 128 MiB, default: true}}]
+start: {{timeout: {timeout}}}
+"""
+# JupyterHub's own test server, which shows its arguments and its environment.
+MOCKSU = f'FROM {BASE_IMAGE}\nCMD ["python3", "-m", "jupyterhub.tests.mocksu"]\n'
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the servers of the tests run."""
+
+    subject: MemorySubject | DockerSubject
+    folder: Path
+
+    def catalog(self, behaviour: Behaviour, timeout: str) -> str:
+        """The file of a catalog whose only image behaves so."""
+        file = self.folder / f"{behaviour.name}.yaml"
+        if not file.exists():
+            file.write_text(CATALOG.format(image=self._image(behaviour), timeout=timeout))
+        return str(file)
+
+    def runs(self, ref: ServerRef) -> bool:
+        """Whether a server runs, asked of where it runs."""
+        if isinstance(self.subject, MemorySubject):
+            server = self.subject.backend._servers.get(ref)
+            return server is not None and server.state.life is Life.RUNNING
+        return bool(self.subject.client.containers(filters={"name": f"^/{ref.name}$"}))
+
+    def _image(self, behaviour: Behaviour) -> str:
+        if behaviour is Behaviour.ANSWERS and isinstance(self.subject, DockerSubject):
+            return build_image(self.subject.client, "stateroom.test/mocksu:1", MOCKSU, "")
+        return self.subject.image(behaviour)
+
+
+class Current:
+    """The place of the test that runs; the hub makes its spawners without telling for which test."""
+
+    place: Place
+
+
+class StandIn(StateroomSpawner):
+    """Ours, in the place of the test that runs.
+
+    A start and a stop take `delay` seconds more, or as long as `_start_future`
+    lasts: some tests look at a start that no process could end sooner.
+    """
+
+    behaviour = Behaviour.ANSWERS
+    answers_within = "1 min"
+    delay: float = 0.3
+    _start_future: asyncio.Future[None] | None = None
+
+    @default("hub_id")
+    def _hub_of_the_place(self) -> str:
+        return Current.place.subject.hub
+
+    @default("catalog")
+    def _catalog_of_the_behaviour(self) -> str:
+        return Current.place.catalog(self.behaviour, self.answers_within)
+
+    @property
+    def proc(self) -> Process:
+        """The server as a process, for the test that ends it behind the hub's back."""
+        return Process(Current.place, self._ref())
+
+    def _backend(self) -> Backend:
+        return SlowBackend(Current.place.subject.backend, self)
+
+
+class FormSpawner(StandIn):
+    """Its form is ours."""
+
+
+class MockSpawner(StandIn):
+    """It has no form, and its server answers."""
+
+    options_form = ""
+
+
+class BadSpawner(MockSpawner):
+    """Its server ends at once."""
+
+    behaviour = Behaviour.CRASHES
+
+
+class NeverSpawner(MockSpawner):
+    """Its server never answers."""
+
+    behaviour = Behaviour.IS_SILENT
+    answers_within = "1 s"
+
+
+class SlowSpawner(MockSpawner):
+    """Takes some seconds."""
+
+    delay = 5
+
+
+class SlowBadSpawner(BadSpawner):
+    """Its server ends at once, after a while."""
+
+    delay = 0.5
+
+
+STAND_INS = (MockSpawner, FormSpawner, BadSpawner, NeverSpawner, SlowSpawner, SlowBadSpawner)
+
+
+@dataclass(frozen=True, slots=True)
+class SlowBackend:
+    """A backend, but for the time it takes."""
+
+    backend: Backend
+    spawner: StandIn
+
+    async def start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
+        try:
+            address = await self.backend.start(spec, deadline, report)
+            await (self.spawner._start_future or asyncio.sleep(self.spawner.delay))
+        except asyncio.CancelledError:
+            await self.stop(spec.ref, deadline)  # as every backend does
+            raise
+        return address
+
+    async def stop(self, ref: ServerRef, deadline: Deadline) -> None:
+        await asyncio.sleep(self.spawner.delay)
+        await self.backend.stop(ref, deadline)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.backend, name)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """As much of `Popen` as the tests use."""
+
+    place: Place
+    ref: ServerRef
+
+    def poll(self) -> int | None:
+        return None if self.place.runs(self.ref) else 0
+
+    def terminate(self) -> None:
+        self.place.subject.kill(self.ref)
+
+    def wait(self, timeout: float) -> None:
+        """Nothing is left to wait for: `terminate` does."""
