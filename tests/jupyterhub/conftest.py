@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from jupyterhub.tests import mocking, test_spawner
@@ -47,6 +48,14 @@ async def place(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
     async with (memory_subject if request.param == "memory" else docker_subject)() as subject:
         Current.place = Place(subject, tmp_path_factory.mktemp("place"))
         yield Current.place
+
+
+@pytest.fixture(autouse=True)
+def patience(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A start that is said to be done is waited for on a busy machine too; `no_patience` still has its way."""
+    settings = request.getfixturevalue("app").tornado_settings if "app" in request.fixturenames else {}
+    with patch.dict(settings, slow_spawn_timeout=60, slow_stop_timeout=60):
+        yield
 
 
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
