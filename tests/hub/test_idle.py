@@ -23,16 +23,17 @@ def test_an_idle_server_stops_by_a_rule_written_meanwhile_and_a_busy_one_does_no
     hub.save_catalog(original.replace("stop_after: 8 h", "stop_after: 1 min"))
     try:
         idle.started({"user_options": {"size": "small"}})
+        started = time.monotonic()
         busy.started({"user_options": {"size": "small"}})
         Kernel(busy).start("import time; time.sleep(300)")
-        started = time.monotonic()
+        left_alone = time.monotonic()
         wait_for(lambda: not hub.servers.of(idle.name), "the idle server's end", seconds=120, pause=1)
         assert time.monotonic() - started > 50
         wait_for(lambda: not idle.active(), "the hub's note of it")
         form = idle.web.get(f"{hub.url}/hub/spawn/{idle.name}").text
         assert "Your server was stopped since nobody had used it for 1 min." in form
         # The busy one has been left alone by its kernel's user for longer than the rule by now.
-        time.sleep(max(0.0, 90 - (time.monotonic() - started)))
+        time.sleep(max(0.0, 90 - (time.monotonic() - left_alone)))
         assert busy.active()
 
         # Who stops a server by hand is not told that it was idle.
