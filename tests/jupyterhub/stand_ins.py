@@ -74,7 +74,7 @@ class StandIn(StateroomSpawner):
 
     behaviour = Behaviour.ANSWERS
     answers_within = "1 min"
-    delay: float = 0.3
+    delay: float = 0.5
     _start_future: asyncio.Future[None] | None = None
 
     @default("hub_id")
@@ -114,7 +114,7 @@ class NeverSpawner(MockSpawner):
     """Its server never answers."""
 
     behaviour = Behaviour.IS_SILENT
-    answers_within = "1 s"
+    answers_within = "3 s"
 
 
 class SlowSpawner(MockSpawner):
@@ -141,12 +141,11 @@ class SlowBackend:
 
     async def start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
         try:
-            address = await self.backend.start(spec, deadline, report)
             await (self.spawner._start_future or asyncio.sleep(self.spawner.delay))
+            return await self.backend.start(spec, deadline, report)
         except asyncio.CancelledError:
             await self.stop(spec.ref, deadline)  # as every backend does
             raise
-        return address
 
     async def stop(self, ref: ServerRef, deadline: Deadline) -> None:
         await asyncio.sleep(self.spawner.delay)
