@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, field
 
 from stateroom.catalog import Catalog, Pull
 from stateroom.choice import Choice
+from stateroom.errors import EngineRefused
 from stateroom.names import HomeRef, ServerRef
 from stateroom.policy import Allowance
-from stateroom.quantity import Resources, format_cpu
+from stateroom.quantity import KiB, Resources, format_cpu
 
 PORT = 8888  # where a server listens inside its container, the Jupyter convention
 
@@ -19,6 +20,8 @@ _HASH_LETTERS = 32
 
 # The variables that grant access. They reach the server by a file, never by its configuration.
 SECRET_VARIABLES = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
+
+_LONGEST_VARIABLE = 128 * KiB  # name and text of one, in Linux
 
 # How often a server reports to the hub when it was last used, in seconds. JupyterHub's own default is the most.
 _REPORTS_EVERY = 300
@@ -107,6 +110,33 @@ def build_spec(
         pull=choice.image.pull,
         pull_timeout=catalog.start.pull_timeout,
     )
+
+
+def require_passable(spec: ServerSpec) -> None:
+    """Raises EngineRefused for a name or text that no program can be given as a variable.
+
+    An engine finds that out late and says it badly, or keeps another name in its place.
+    """
+    variables = {
+        **spec.environment,
+        **spec.secrets,
+        "JUPYTERHUB_USER": spec.ref.user,
+        "JUPYTERHUB_SERVER_NAME": spec.ref.server,
+    }
+    for name, text in variables.items():
+        if not _is_passable(f"{name}={text}"):
+            raise EngineRefused(
+                f"{name} is longer than 128 KiB, or holds NUL or half of a surrogate pair, "
+                "which no program can be given. Choose a shorter or plainer one."
+            )
+
+
+def _is_passable(variable: str) -> bool:
+    try:
+        data = variable.encode()
+    except UnicodeEncodeError:
+        return False
+    return b"\0" not in data and len(data) < _LONGEST_VARIABLE
 
 
 def reports_every(catalog: Catalog) -> int:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.hostile import shown
+from harness.hostile import HOSTILE_NAMES, UNSPEAKABLE_NAMES, generated_names, shown
+from stateroom.backends.docker.payload import home_source
+from stateroom.catalog import DockerHome
 from stateroom.names import (
     LONGEST,
     RESERVED_MEMORY,
@@ -25,13 +29,7 @@ from stateroom.quantity import GiB, Resources
 DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 any_text = st.text(alphabet=st.characters(), max_size=80)  # lone surrogates included
 
-NASTY = [
-    "", "a", "A", "alice", "Alice", "alice ", " alice", "alice!", "alice!!", "alice?!", "alice-", "-alice", "al-ice",
-    "al--ice", "al.ice", "al_ice", "alice@example.org", "../../etc", "/", "\\", "\x00", "\n", "a\nb", "ü" * 60, "İ",
-    "ß", "ss", "ﬁ", "fi", "😀", "\ud800", "\udfff",
-    "x" * 1000, "x" * 1001, "Å", "Å", "A\u030a", "1", "01", "None", "null",
-    "server", "home", "stateroom", "0" * 16, "\uff41", "\u202ealice", "{username}", "%s", "a:b", "a,b", "1:a", "2:ab",
-]  # fmt: skip
+NASTY = HOSTILE_NAMES + UNSPEAKABLE_NAMES
 
 
 @pytest.mark.parametrize("user", NASTY, ids=shown)
@@ -52,6 +50,20 @@ def test_no_two_nasty_names_meet() -> None:
     assert len(servers) == len(set(NASTY)) ** 2
     homes = {HomeRef("hub", user, 1).name for user in NASTY}
     assert len(homes) == len(set(NASTY))
+
+
+def test_of_a_hundred_thousand_names_none_meet() -> None:
+    names = [*HOSTILE_NAMES, *generated_names(100_000)]
+    homes = {HomeRef("hub", name, 1).name for name in names}
+    servers = {ServerRef("hub", "ada", name).name for name in names}
+    assert len(homes) == len(servers) == len(set(names)) >= 100_000
+    assert all(len(name) <= LONGEST and DNS_LABEL.fullmatch(name) for name in homes | servers)
+
+
+@pytest.mark.parametrize("user", NASTY, ids=shown)
+def test_a_host_folder_is_directly_below_the_one_that_the_catalog_names(user: str) -> None:
+    folder = home_source(HomeRef("hub", user, 1), DockerHome(path="/srv/homes"))
+    assert Path(os.path.normpath(folder)).parent == Path("/srv/homes")
 
 
 @given(st.tuples(any_text, any_text, any_text), st.tuples(any_text, any_text, any_text))

@@ -40,7 +40,7 @@ from stateroom.names import USER_ID, HomeRef, ServerRef, look_labels, resources_
 from stateroom.progress import Phase, Progress
 from stateroom.quantity import Machine, format_memory
 from stateroom.readiness import wait_until_answers
-from stateroom.spec import ServerSpec
+from stateroom.spec import ServerSpec, require_passable
 
 _ROOT = 0  # the number of its user
 _LAST_WORDS = 20  # lines of a dead server's log that are looked at
@@ -124,6 +124,7 @@ class DockerBackend:
         self._engine.close()
 
     async def _start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
+        require_passable(spec)
         if removal := self._removals.pop(spec.ref, None):
             removal.cancel()
             await asyncio.wait([removal])
