@@ -105,8 +105,8 @@ def memory_image(behaviour: Behaviour) -> str:
 
 
 @asynccontextmanager
-async def docker_subject(homes: DockerHome | None = None) -> AsyncIterator[DockerSubject]:
-    with engine_client() as client, hub_of_its_own(client) as hub:
+async def docker_subject(homes: DockerHome | None = None, hub_id: str = "") -> AsyncIterator[DockerSubject]:
+    with engine_client() as client, hub_of_its_own(client, hub_id) as hub:
         network = network_name(hub)
         ensure_network(client, network, {HUB: hub})
         homes = homes or DockerHome()
@@ -130,9 +130,9 @@ def engine_client() -> Iterator[docker.APIClient]:
 
 
 @contextmanager
-def hub_of_its_own(client: docker.APIClient) -> Iterator[str]:
-    """A hub id that nobody else uses; all that carries it is removed afterwards."""
-    hub = f"test-{uuid4().hex[:10]}"
+def hub_of_its_own(client: docker.APIClient, hub_id: str = "") -> Iterator[str]:
+    """A hub id that nobody else uses, `hub_id` if that is one; all that carries it is removed afterwards."""
+    hub = hub_id or f"test-{uuid4().hex[:10]}"
     try:
         yield hub
     finally:

@@ -16,8 +16,8 @@ from stateroom.backends.docker.payload import PROCESS_LIMIT
 from stateroom.backends.memory import Behaviour
 from stateroom.catalog import DockerHome
 from stateroom.deadline import Deadline
-from stateroom.errors import EngineRefused, HomeRefused, ImageUnfit, NameTaken, OutOfMemory
-from stateroom.names import HUB, USER, look_labels
+from stateroom.errors import EngineRefused, HomeRefused, ImageUnfit, OutOfMemory
+from stateroom.names import HUB, look_labels
 from stateroom.progress import Progress
 from stateroom.spec import ServerSpec
 
@@ -173,19 +173,6 @@ async def test_a_host_folder_serves_as_home(tmp_path: Path) -> None:
         assert (tmp_path / spec.home.name / "file").read_text() == "kept\n"
 
 
-async def test_a_container_of_somebody_else_is_left_alone(subject: DockerSubject) -> None:
-    spec = make_spec(subject)
-    labels = dict(spec.ref.labels) | {HUB: subject.hub, USER: "somebody-else"}
-    subject.client.create_container_from_config(
-        {"Image": BASE_IMAGE, "Labels": labels, "Entrypoint": ["sleep", "60"], "Cmd": []}, spec.ref.name
-    )
-    with pytest.raises(NameTaken, match="not of this hub"):
-        await subject.backend.start(spec, Deadline.after(30, "waiting"), unheard)
-    await subject.backend.stop(spec.ref, Deadline.after(30, "stopping"))
-    assert subject.client.inspect_container(spec.ref.name)["Config"]["Labels"][USER] == "somebody-else"
-    assert (await subject.backend.state(spec.ref)).life is Life.ABSENT
-
-
 @pytest.mark.parametrize(
     ("instructions", "sentence"),
     [
@@ -225,16 +212,6 @@ async def test_servers_are_found_again_by_a_hub_that_restarts(subject: DockerSub
         assert [server.ref for server in await again.list()] == [spec.ref]
     finally:
         await again.close()
-
-
-async def test_servers_of_other_hubs_are_not_seen(subject: DockerSubject) -> None:
-    spec = await started(subject)
-    async with docker_subject() as other:
-        assert await other.backend.list() == []
-        stranger = make_spec(other, user="ada")
-        assert stranger.ref.name != spec.ref.name
-        await other.backend.stop(spec.ref.__class__(other.hub, "ada"), Deadline.after(30, "stopping"))
-    assert (await subject.backend.state(spec.ref)).life is Life.RUNNING
 
 
 async def test_servers_do_not_reach_each_other(subject: DockerSubject) -> None:

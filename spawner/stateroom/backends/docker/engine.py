@@ -27,7 +27,7 @@ from docker.utils import kwargs_from_env, parse_repository_tag
 
 from stateroom.backends.diagnosis import PULL, diagnosed
 from stateroom.errors import BackendUnavailable, EngineRefused, ImageUnavailable, NameTaken
-from stateroom.names import HUB
+from stateroom.names import HUB, network_name
 
 # Starts gain up to 8 at once on an engine, measured; more only queue inside it.
 _CALLS_AT_ONCE = 8
@@ -245,15 +245,22 @@ def ensure_network(client: docker.APIClient, name: str, labels: Mapping[str, str
     """The gateway's address of the bridge network `name`, made first if it is not there.
 
     Containers on it cannot reach each other (`enable_icc`). Raises EngineRefused
-    for a network without a gateway.
+    for a network without a gateway, NameTaken for one that has the name of the
+    hub's own and is another's.
     """
-    if _or_none(lambda: client.inspect_network(name)) is None:
+    found = _or_none(lambda: client.inspect_network(name))
+    if found is None:
         client.create_network(
             name,
             driver="bridge",
             check_duplicate=True,
             labels=dict(labels),
             options={"com.docker.network.bridge.enable_icc": "false"},
+        )
+    elif name == network_name(labels[HUB]) and not labels.items() <= (found["Labels"] or {}).items():
+        raise NameTaken(
+            f'A network named "{name}" is there, and it is not of this hub. '
+            "It was left as it is; an administrator must remove it, or name another in the catalog (docker.network)."
         )
     for pool in client.inspect_network(name)["IPAM"]["Config"] or ():
         if gateway := pool.get("Gateway"):
