@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
+from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 0.25
@@ -37,7 +37,6 @@ async def wait_until_answers(address: str, base_url: str) -> None:
 async def _answers(client: AsyncHTTPClient, request: HTTPRequest) -> bool:
     try:
         response = await client.fetch(request, raise_error=False)
-    except (OSError, HTTPClientError):
-        # The latter for a time-out and for a connection that was closed; no code of the server's is raised.
+    except (OSError, HTTPError):  # no answer, or none in time
         return False
     return response.code < 500  # noqa: PLR2004 - the class of HTTP codes

@@ -11,32 +11,42 @@ import pytest
 from stateroom import readiness
 from stateroom.readiness import wait_until_answers
 
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
+FAILING = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
+REDIRECT = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
+
 
 @asynccontextmanager
-async def server(silence: float) -> AsyncIterator[str]:
-    """A server that closes its first connection after this many seconds, and answers the next."""
-    connections = 0
+async def server(*answers: bytes) -> AsyncIterator[tuple[str, list[str]]]:
+    """Gives one answer after another, each to a connection of its own; the paths it was asked for."""
+    asked: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal connections
-        connections += 1
-        await reader.readuntil(b"\r\n\r\n")
-        if connections == 1:
-            await asyncio.sleep(silence)
-        else:
-            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+        asked.append((await reader.readuntil(b"\r\n")).split()[1].decode())
+        writer.write(answers[min(len(asked), len(answers)) - 1])
+        await writer.drain()
         writer.close()
 
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listening:
-        yield "http://{}:{}".format(*listening.sockets[0].getsockname())
+    listening = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", asked
 
 
-async def test_a_connection_that_is_closed_without_an_answer_is_no_failure() -> None:
-    async with server(silence=0) as address:
-        await wait_until_answers(address, "/user/ada/")
+async def test_a_server_that_hangs_up_or_fails_is_asked_again_until_it_answers() -> None:
+    async with server(b"", b"HTTP/1.1", FAILING, b"no HTTP", OK) as (address, asked):
+        await asyncio.wait_for(wait_until_answers(address, "/user/ada/"), 30)
+        assert asked == ["/user/ada/api"] * 5
+
+
+async def test_any_answer_that_is_no_failure_will_do_and_no_redirect_is_followed() -> None:
+    async with server(REDIRECT) as (address, asked):
+        await asyncio.wait_for(wait_until_answers(address, "/"), 30)
+        assert asked == ["/api"]
 
 
 async def test_a_request_that_takes_too_long_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "_LONGEST_REQUEST", 0.1)
-    async with server(silence=1) as address:
-        await wait_until_answers(address, "/user/ada/")
+    # What has no end keeps whoever asked waiting.
+    async with server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", OK) as (address, asked):
+        await asyncio.wait_for(wait_until_answers(address, "/"), 30)
+        assert len(asked) == 2
