@@ -51,3 +51,5 @@ def configure(c: Any, *, catalog: str | Path, backend: str = "docker", data: str
     if backend == "docker":
         # Reachable from the servers, and from nowhere outside this machine.
         c.JupyterHub.hub_ip = servers_gateway(known, hub_id)
+        # With `internal_ssl` the hub's certificate must name the address that servers know it by.
+        c.JupyterHub.trusted_alt_names.append(f"IP:{c.JupyterHub.hub_ip}")

@@ -54,9 +54,17 @@ async def stop_idle_servers(file: CatalogFile, hub: str, token: str) -> None:
 
 
 async def _round(hub: str, token: str, stop_after: float) -> None:
+    # With the hub's `internal_ssl` this has a certificate too, which is kept where the hub's own is.
+    certificate = os.environ.get("JUPYTERHUB_SSL_CERTFILE")
     try:
         await cull_idle(
-            url=f"{hub}{ADDRESS}", api_token=token, inactive_limit=stop_after, logger=log, cull_arbiter=is_idle
+            url=f"{hub}{ADDRESS}",
+            api_token=token,
+            inactive_limit=stop_after,
+            logger=log,
+            cull_arbiter=is_idle,
+            ssl_enabled=bool(certificate),
+            internal_certs_location=str(Path(certificate).parents[1]) if certificate else "",
         )
     except (OSError, HTTPError) as error:
         log.warning("The hub could not be asked for idle servers, trying again: %s", error)

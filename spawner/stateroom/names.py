@@ -23,6 +23,7 @@ _LABEL = "io.stateroom."
 
 HUB, USER, SERVER, KIND, USER_ID = (_LABEL + word for word in ("hub", "user", "server", "kind", "user-id"))
 CPU, MEMORY, GPU, RESERVED_MEMORY = (_LABEL + word for word in ("cpu", "memory", "gpu", "reserved-memory"))
+TLS = _LABEL + "tls"  # there on a server that serves TLS
 SPEC = _LABEL + "spec"  # the hash of the spec that a server was made from
 
 _LONGEST_NUMBER = 18

@@ -7,6 +7,7 @@ when a fast server comes up, then less so.
 from __future__ import annotations
 
 import asyncio
+import ssl
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 
@@ -16,15 +17,18 @@ _GROWTH = 1.1
 _LONGEST_REQUEST = 5.0
 
 
-async def wait_until_answers(address: str, base_url: str) -> None:
+async def wait_until_answers(address: str, base_url: str, tls: ssl.SSLContext | None = None) -> None:
     """Return once `base_url`'s API gives any answer below 500, as JupyterHub itself will ask.
 
+    `tls` is the hub's side where the address is https: whom it trusts, and its own certificate.
     Runs until cancelled: the caller holds the deadline and knows whether the
     server still lives.
     """
     client = AsyncHTTPClient(force_instance=True)
     url = f"{address}{base_url}api"
-    request = HTTPRequest(url, connect_timeout=1, request_timeout=_LONGEST_REQUEST, follow_redirects=False)
+    request = HTTPRequest(
+        url, connect_timeout=1, request_timeout=_LONGEST_REQUEST, follow_redirects=False, ssl_options=tls
+    )
     pause = _FIRST_PAUSE
     try:
         while not await _answers(client, request):

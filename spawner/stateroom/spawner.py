@@ -28,17 +28,18 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import jupyterhub
+from certipy import Certipy
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 from jupyterhub.spawner import Spawner
-from jupyterhub.utils import maybe_future
+from jupyterhub.utils import make_ssl_context, maybe_future
 from tornado import web
 from tornado.log import app_log
 from traitlets import Any as Anything
 from traitlets import Dict, Enum, Integer, Unicode, Union, default
 
 from stateroom.admission import Admissions
-from stateroom.backends.base import Backend, Life, ServerState
+from stateroom.backends.base import Backend, Life, ServerState, Tls
 from stateroom.backends.docker import DockerBackend
 from stateroom.backends.docker.network import servers_network
 from stateroom.backends.memory import Behaviour, MemoryBackend
@@ -60,10 +61,11 @@ from stateroom.policy import Allowance, Person, allowance_for
 from stateroom.progress import Phase, Progress, ProgressLog
 from stateroom.quantity import Machine, format_memory
 from stateroom.quota import Left
-from stateroom.spec import PORT, ServerSpec, build_spec, reports_every
+from stateroom.spec import CERTIFICATE, PORT, ServerSpec, build_spec, reports_every
 
 _STOP_SECONDS = 60
 _RETRY_PAUSE = 1.0
+_AUTHORITY = "notebooks-ca"  # the hub's, for the certificates of servers
 
 
 @dataclass
@@ -244,6 +246,10 @@ class StateroomSpawner(Spawner):
 
     # Starting and stopping
 
+    async def create_certs(self) -> dict[str, str]:
+        """Where the files of the server's certificate will be: it is made when the server has an address."""
+        return dict(CERTIFICATE)
+
     async def start(self) -> str:
         """The address of a server that answers. What fails is said in a sentence, and leaves nothing behind."""
         catalog = self._catalog()
@@ -255,7 +261,7 @@ class StateroomSpawner(Spawner):
         self._spec_hash = spec.hash
         # Before the first call to the engine, so that a hub killed from here on knows what it began.
         self._save()
-        self._begun = asyncio.ensure_future(self._backend().start(spec, deadline, self._progress.report))
+        self._begun = asyncio.ensure_future(self._backend().start(spec, deadline, self._progress.report, self._tls()))
         try:
             return await asyncio.shield(self._begun)
         except BackendError as error:
@@ -452,7 +458,32 @@ class StateroomSpawner(Spawner):
             user_id=self.user.id,
             base_url=self.server.base_url,
             variables=self.get_env(),
+            tls=self.internal_ssl,
         )
+
+    def _tls(self) -> Tls | None:
+        if not self.internal_ssl:
+            return None
+        key, certificate, authorities = (self.user.settings[f"internal_ssl_{part}"] for part in ("key", "cert", "ca"))
+        return Tls(self._certificate, make_ssl_context(key, certificate, cafile=authorities))
+
+    async def _certificate(self, address: str) -> dict[str, bytes]:
+        """The files of a certificate for the server at an address, signed by the hub's own authority.
+
+        The hub's own way keeps one for all servers of a user, and fails at long names.
+        """
+        names = await maybe_future(self.ssl_alt_names(self)) if callable(self.ssl_alt_names) else self.ssl_alt_names
+        local = ["DNS:localhost", "IP:127.0.0.1"] if self.ssl_alt_names_include_local else []
+        made = Certipy(store_dir=self.internal_certs_location).create_signed_pair(
+            self._ref().name, _AUTHORITY, alt_names=[*local, *names, f"IP:{address}"], overwrite=True
+        )
+        files = made["files"]
+        paths = {
+            "keyfile": files["key"],
+            "certfile": files["cert"],
+            "cafile": self.internal_trust_bundles[_AUTHORITY],
+        }
+        return {kind: Path(path).read_bytes() for kind, path in paths.items()}  # noqa: ASYNC240 - small files
 
     def _catalog(self) -> Catalog:
         return self._catalog_file().catalog

@@ -21,6 +21,9 @@ _HASH_LETTERS = 32
 # The variables that grant access. They reach the server by a file, never by its configuration.
 SECRET_VARIABLES = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
 
+# Where the files of its certificate are inside a server that serves TLS, by JupyterHub's names for them.
+CERTIFICATE = {kind: f"/var/lib/stateroom/certificate/{kind}" for kind in ("keyfile", "certfile", "cafile")}
+
 _LONGEST_VARIABLE = 128 * KiB  # name and text of one, in Linux
 
 # How often a server reports to the hub when it was last used, in seconds. JupyterHub's own default is the most.
@@ -34,7 +37,8 @@ class ServerSpec:
 
     `cpu` is in thousandths of a core, `memory` in bytes, and so is what is kept
     free for it of either. `base_url` is the path it serves below, with slashes
-    at both ends. `secrets` are variables like `environment`, never shown.
+    at both ends. `secrets` are variables like `environment`, never shown. With
+    `tls` it waits for a certificate to the address that it is given.
     """
 
     ref: ServerRef
@@ -53,6 +57,7 @@ class ServerSpec:
     service_account: str | None = None
     pull: Pull = "missing"
     pull_timeout: float = 1200.0
+    tls: bool = False
 
     @property
     def resources(self) -> Resources:
@@ -79,6 +84,7 @@ def build_spec(
     user_id: int,
     base_url: str,
     variables: Mapping[str, str],
+    tls: bool = False,
 ) -> ServerSpec:
     """Join the catalog, the choice and what the hub tells its servers (`variables`).
 
@@ -109,6 +115,7 @@ def build_spec(
         service_account=allowance.identity.service_account,
         pull=choice.image.pull,
         pull_timeout=catalog.start.pull_timeout,
+        tls=tls,
     )
 
 

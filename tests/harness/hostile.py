@@ -18,7 +18,7 @@ HOSTILE: tuple[Any, ...] = (
 )  # fmt: skip
 
 # Names that people have given to users and servers, or that somebody may give to be taken for somebody else, to
-# leave a folder, to be run, or to be read as a pattern. JupyterHub allows all but the first few.
+# leave a folder, to be run, or to be read as a pattern. JupyterHub lets most of them through.
 HOSTILE_NAMES: tuple[str, ...] = (
     "", "/", "../../etc", "..", ".", "/etc/passwd", "a/../b", "\\", "..\\..\\etc", "C:\\", "con", "%2f", "%2e%2e%2fetc",
     "a", "A", "alice", "Alice", "ALICE", "alice ", " alice", "alice!", "alice!!", "alice?!", "alice-", "-alice",

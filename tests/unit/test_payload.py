@@ -9,12 +9,15 @@ import io
 import json
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from stateroom.backends.docker.observation import seen_from_list
 from stateroom.backends.docker.payload import (
     ImageFacts,
+    certificate_archive,
     container_payload,
     facts_from_image,
     files_archive,
@@ -23,7 +26,7 @@ from stateroom.catalog import DockerHome
 from stateroom.choice import choose
 from stateroom.errors import ImageUnfit
 from stateroom.loading import parse_catalog
-from stateroom.names import ServerRef
+from stateroom.names import TLS, ServerRef
 from stateroom.policy import Person, allowance_for
 from stateroom.spec import ServerSpec, build_spec
 
@@ -104,6 +107,33 @@ def test_the_archive_holds_launcher_and_secrets_and_on_demand_the_home() -> None
     }
     assert entries(claim_home=False) == private
     assert entries(claim_home=True) == private | {"home/jovyan/notebooks": (1000, 100, 0o755)}
+
+
+def test_a_certificate_is_for_the_servers_user_alone_and_what_tells_that_it_is_there_comes_last() -> None:
+    data = certificate_archive({"keyfile": b"key", "certfile": b"certificate", "cafile": b"authorities"}, IMAGE)
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+        entries = {entry.name: (entry.uid, entry.gid, entry.mode) for entry in archive.getmembers()}
+    folder = "var/lib/stateroom/certificate"
+    files = {f"{folder}/{kind}": (1000, 100, 0o400) for kind in ("keyfile", "certfile", "cafile")}
+    assert entries == {folder: (0, 0, 0o755), **files, f"{folder}/complete": (0, 0, 0o444)}
+    assert list(entries)[-1] == f"{folder}/complete"
+
+
+@pytest.mark.parametrize("tls", [False, True])
+def test_a_server_awaits_its_certificate_and_is_marked_only_where_it_serves_tls(tls: bool) -> None:
+    spec = replace(spec_for({}), tls=tls)
+    with tarfile.open(fileobj=io.BytesIO(files_archive(spec, IMAGE, claim_home=False))) as archive:
+        file = archive.extractfile("var/lib/stateroom/launch")
+        assert file is not None
+        launcher = file.read().decode()
+    assert ("while ! [ -e /var/lib/stateroom/certificate/complete ]" in launcher) is tls
+    assert launcher.endswith('\nexec "$@"\n')
+    payload = container_payload(spec, IMAGE, "net", DockerHome())
+    assert (TLS in payload["Labels"]) is tls
+    found = {"Names": ["/x"], "State": "running", "Image": "", "Labels": payload["Labels"]}
+    seen = seen_from_list(found | {"NetworkSettings": {"Networks": {"net": {"IPAddress": "10.0.0.2"}}}}, "net")
+    assert seen is not None
+    assert seen.state.address == f"{'https' if tls else 'http'}://10.0.0.2:8888"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ backend. `BackendUnavailable` never means that a server is gone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -30,7 +31,7 @@ class Life(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ServerState:
-    """What is known of one server. `address` is "http://host:port" while it runs."""
+    """What is known of one server. `address` is "http://host:port", or https, while it runs."""
 
     life: Life
     address: str = ""
@@ -53,11 +54,25 @@ class RunningServer:
 Report = Callable[[Progress], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Tls:
+    """How a hub and its servers know each other, where they speak TLS.
+
+    `certify` makes the certificate of the server at a host's address, and gives
+    its files by their names in `spec.CERTIFICATE`. `hub` is the hub's own side.
+    """
+
+    certify: Callable[[str], Awaitable[Mapping[str, bytes]]]
+    hub: ssl.SSLContext
+
+
 class Backend(Protocol):
     """A place that runs servers."""
 
-    async def start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
+    async def start(self, spec: ServerSpec, deadline: Deadline, report: Report, tls: Tls | None = None) -> str:
         """Run `spec` in a fresh container and return its address once it answers.
+
+        `tls` is needed where `spec.tls` is true.
 
         What is left under the server's name is removed first if it is ours.
         After any error, cancellation included, nothing of the server is left.

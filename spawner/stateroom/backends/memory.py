@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
-from stateroom.backends.base import Life, Report, RunningServer, ServerState
+from stateroom.backends.base import Life, Report, RunningServer, ServerState, Tls
 from stateroom.backends.starts import Starts
 from stateroom.deadline import Deadline
 from stateroom.errors import HomeRefused, ImageUnavailable, ServerEnded
@@ -62,8 +62,14 @@ class MemoryBackend:
         self._starts = Starts()
         self._appeared = asyncio.Event()  # a server under a name that had none
 
-    async def start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
-        """See Backend.start."""
+    async def start(
+        self,
+        spec: ServerSpec,
+        deadline: Deadline,
+        report: Report,
+        tls: Tls | None = None,  # noqa: ARG002 - as it says
+    ) -> str:
+        """See Backend.start. Its servers speak no TLS."""
         return await self._starts.run(spec.ref, self._start(spec, deadline, report))
 
     async def state(self, ref: ServerRef) -> ServerState:

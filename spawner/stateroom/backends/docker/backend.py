@@ -8,8 +8,9 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
-from stateroom.backends.base import Life, Report, RunningServer, ServerState
+from stateroom.backends.base import Life, Report, RunningServer, ServerState, Tls
 from stateroom.backends.diagnosis import START, diagnosed
 from stateroom.backends.docker.engine import Engine
 from stateroom.backends.docker.events import ServerWatch
@@ -17,6 +18,7 @@ from stateroom.backends.docker.payload import (
     HOME_UNWRITABLE,
     LAUNCHER,
     ImageFacts,
+    certificate_archive,
     container_payload,
     facts_from_image,
     files_archive,
@@ -70,9 +72,9 @@ class DockerBackend:
         self._facts: dict[str, ImageFacts] = {}
         self._pulls = Pulls(self._engine)
 
-    async def start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
+    async def start(self, spec: ServerSpec, deadline: Deadline, report: Report, tls: Tls | None = None) -> str:
         """See Backend.start."""
-        return await self._starts.run(spec.ref, self._start(spec, deadline, report))
+        return await self._starts.run(spec.ref, self._start(spec, deadline, report, tls))
 
     async def state(self, ref: ServerRef) -> ServerState:
         """See Backend.state."""
@@ -123,7 +125,7 @@ class DockerBackend:
         self._watch.close()
         self._engine.close()
 
-    async def _start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
+    async def _start(self, spec: ServerSpec, deadline: Deadline, report: Report, tls: Tls | None) -> str:
         require_passable(spec)
         if removal := self._removals.pop(spec.ref, None):
             removal.cancel()
@@ -134,7 +136,7 @@ class DockerBackend:
                 async with self._slot(report):
                     await self._run(spec, image, report)
                 report(Progress(Phase.ANSWERING, "Waiting for your server to answer"))
-                return await self._answer(spec)
+                return await self._answer(spec, image, tls)
         except EngineRefused as error:
             await self._discard(spec.ref)
             told = diagnosed(f"{error} {error.detail}", START, spec.image)
@@ -241,14 +243,17 @@ class DockerBackend:
             await self._remove(spec.ref)
             await self._engine.create_container(spec.ref.name, payload)
 
-    async def _answer(self, spec: ServerSpec) -> str:
+    async def _answer(self, spec: ServerSpec, image: ImageFacts, tls: Tls | None) -> str:
         """Wait until the server answers or ends, whichever is first."""
         await self._watch.look(spec.ref.name)
         state = self._watch.last(spec.ref.name)
         if not state.address:
             raise _ended(spec, state)
+        if tls is not None:
+            files = await tls.certify(urlsplit(state.address).hostname or "")
+            await self._engine.put_archive(spec.ref.name, certificate_archive(files, image))
         over = asyncio.ensure_future(self._over(spec.ref, state))
-        answers = asyncio.ensure_future(wait_until_answers(state.address, spec.base_url))
+        answers = asyncio.ensure_future(wait_until_answers(state.address, spec.base_url, tls.hub if tls else None))
         try:
             await asyncio.wait([over, answers], return_when=asyncio.FIRST_COMPLETED)
             if answers.done():

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from stateroom.backends.base import Life, ServerState
-from stateroom.names import SPEC
+from stateroom.names import SPEC, TLS
 from stateroom.quantity import MILLI, Machine
 from stateroom.spec import PORT
 
@@ -33,7 +33,7 @@ def seen_from_inspect(found: Mapping[str, Any], network: str) -> Seen:
     # Docker keeps in mind any process of the container's that was killed for memory, a notebook's kernel too.
     starved = bool(state.get("OOMKilled"))
     if state["Running"]:
-        known = ServerState(Life.RUNNING, _address(found, network), out_of_memory=starved)
+        known = ServerState(Life.RUNNING, _address(found, labels, network), out_of_memory=starved)
     elif state["Status"] == "created":
         known = ServerState(Life.STARTING)
     else:
@@ -45,13 +45,14 @@ def seen_from_inspect(found: Mapping[str, Any], network: str) -> Seen:
 
 def seen_from_list(found: Mapping[str, Any], network: str) -> Seen | None:
     """From a line of the engine's list; None for one that has ended, of which the list does not tell why."""
+    labels = found["Labels"] or {}
     if found["State"] in {"running", "paused"}:
-        known = ServerState(Life.RUNNING, _address(found, network))
+        known = ServerState(Life.RUNNING, _address(found, labels, network))
     elif found["State"] == "created":
         known = ServerState(Life.STARTING)
     else:
         return None
-    return _seen(found["Names"][0], found["Labels"] or {}, found["Image"], known)
+    return _seen(found["Names"][0], labels, found["Image"], known)
 
 
 def without_the_engine(before: Mapping[str, Seen], after: Mapping[str, Seen]) -> dict[str, Seen]:
@@ -85,6 +86,7 @@ def machine_from_info(info: Mapping[str, Any]) -> Machine:
     return Machine(int(info.get("NCPU") or 0) * MILLI, int(info.get("MemTotal") or 0))
 
 
-def _address(found: Mapping[str, Any], network: str) -> str:
+def _address(found: Mapping[str, Any], labels: Mapping[str, str], network: str) -> str:
     joined = found["NetworkSettings"]["Networks"].get(network) or {}
-    return f"http://{joined['IPAddress']}:{PORT}" if joined.get("IPAddress") else ""
+    scheme = "https" if TLS in labels else "http"
+    return f"{scheme}://{joined['IPAddress']}:{PORT}" if joined.get("IPAddress") else ""

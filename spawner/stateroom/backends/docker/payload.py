@@ -19,9 +19,9 @@ from typing import Any
 
 from stateroom.catalog import DockerHome
 from stateroom.errors import ImageUnfit
-from stateroom.names import SPEC, HomeRef, resources_as_labels
+from stateroom.names import SPEC, TLS, HomeRef, resources_as_labels
 from stateroom.quantity import MiB
-from stateroom.spec import ServerSpec
+from stateroom.spec import CERTIFICATE, ServerSpec
 
 _PRIVATE = "var/lib/stateroom"
 LAUNCHER = f"/{_PRIVATE}/launch"
@@ -32,8 +32,11 @@ if ! [ -w "$JUPYTERHUB_ROOT_DIR" ]; then
     echo "{HOME_UNWRITABLE}" >&2
     exit 73
 fi
-exec "$@"
 """
+# Until the container runs nobody knows its address, to which its certificate is made.
+_CERTIFICATE = f"{_PRIVATE}/certificate"
+_AWAIT_CERTIFICATE = f"while ! [ -e /{_CERTIFICATE}/complete ]; do sleep 0.05; done\n"
+_EXECUTE = 'exec "$@"\n'
 
 # One CPU is this much of every period: the kernel's own default length, in microseconds.
 _CPU_PERIOD = 100_000
@@ -96,7 +99,12 @@ def container_payload(spec: ServerSpec, image: ImageFacts, network: str, homes: 
         "Entrypoint": ["/bin/sh", LAUNCHER],
         "Cmd": list(image.command),
         "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
-        "Labels": {**spec.ref.labels, **resources_as_labels(spec.resources), SPEC: spec.hash},
+        "Labels": {
+            **spec.ref.labels,
+            **resources_as_labels(spec.resources),
+            SPEC: spec.hash,
+            **({TLS: "true"} if spec.tls else {}),
+        },
         # The backend watches the server itself; a check of the image's would only cost CPU.
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
@@ -136,13 +144,25 @@ def files_archive(spec: ServerSpec, image: ImageFacts, *, claim_home: bool) -> b
     user, since an engine makes mount points as root.
     """
     secrets = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in spec.secrets.items())
+    launch = _LAUNCH + (_AWAIT_CERTIFICATE if spec.tls else "") + _EXECUTE
     with io.BytesIO() as buffer:
         with tarfile.open(fileobj=buffer, mode="w") as archive:
             archive.addfile(_folder(_PRIVATE, 0, 0))
-            _add(archive, _file(f"{_PRIVATE}/launch", 0, 0, 0o444), _LAUNCH)
+            _add(archive, _file(f"{_PRIVATE}/launch", 0, 0, 0o444), launch)
             _add(archive, _file(f"{_PRIVATE}/secrets", image.uid, image.gid, 0o400), secrets)
             if claim_home:
                 archive.addfile(_folder(f"{image.home}/{spec.mount}".lstrip("/"), image.uid, image.gid))
+        return buffer.getvalue()
+
+
+def certificate_archive(files: Mapping[str, bytes], image: ImageFacts) -> bytes:
+    """A tar to unpack at `/` of a running container: its certificate, readable by the server's user alone."""
+    with io.BytesIO() as buffer:
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            archive.addfile(_folder(_CERTIFICATE, 0, 0))
+            for kind, path in CERTIFICATE.items():
+                _add(archive, _file(path.lstrip("/"), image.uid, image.gid, 0o400), files[kind].decode())
+            _add(archive, _file(f"{_CERTIFICATE}/complete", 0, 0, 0o444), "")
         return buffer.getvalue()
 
 
