@@ -17,6 +17,7 @@ from typing import Any
 
 from stateroom.backends.docker.network import servers_gateway
 from stateroom.handlers import handlers
+from stateroom.home_assignments import home_assignments_file
 from stateroom.hub_id import stored_hub_id
 from stateroom.idle import SCOPES, SERVICE
 from stateroom.loading import watched_catalog_file
@@ -27,8 +28,8 @@ _HERE = Path(__file__).parent
 def configure(c: Any, *, catalog: str | Path, backend: str = "docker", data: str | Path = ".") -> None:
     """Make the hub of configuration `c` start its servers with Stateroom.
 
-    `data` is the folder that keeps the hub's id; keep it with the hub's
-    database. On Docker this makes the servers' network, so the engine must
+    `data` is the folder that keeps the hub's id and which homes were handed to
+    another user; keep it with the hub's database. On Docker this makes the servers' network, so the engine must
     answer. Raises CatalogError or BackendError.
     """
     path = Path(catalog).resolve()
@@ -40,6 +41,7 @@ def configure(c: Any, *, catalog: str | Path, backend: str = "docker", data: str
     c.StateroomSpawner.catalog = str(path)
     c.StateroomSpawner.backend = backend
     c.StateroomSpawner.hub_id = hub_id
+    c.StateroomSpawner.home_assignments = str(home_assignments_file(Path(data)).resolve())
     c.JupyterHub.template_paths = [str(_HERE / "templates" / "hub")]
     c.JupyterHub.extra_handlers.extend(handlers())
     # A hub that ends leaves its users' work running, and finds it again.

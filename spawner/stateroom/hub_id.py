@@ -19,7 +19,15 @@ def stored_hub_id(data: Path) -> str:
             new.write(f"{secrets.token_hex(5)}\n")
     except FileExistsError:
         pass
+    return known_hub_id(data)
+
+
+def known_hub_id(data: Path) -> str:
+    """The hub's id kept in `data`, "" if none was made yet. Raises CatalogError for a file that holds none."""
+    file = data / _FILE
     try:
         return parse_id(file.read_text(errors="replace").strip())
+    except FileNotFoundError:
+        return ""
     except ValueError as error:
         raise CatalogError([CatalogFault(file.name, f"{error}, or remove the file to have an id made")]) from error

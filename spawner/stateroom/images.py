@@ -31,7 +31,7 @@ from stateroom.errors import SetupError
 
 UNIFIED = "stateroom/unified:1"
 SOURCE_LABEL = "io.stateroom.source"
-_STAGE_LABEL = "io.stateroom.stage"  # on the first stage of the Dockerfile alone
+STAGE_LABEL = "io.stateroom.stage"  # on the first stage of the Dockerfile alone
 
 _REGISTRY_BASE = "debian:bookworm-slim"
 _OWN_BASE = "stateroom/base:bookworm"
@@ -253,7 +253,7 @@ def _remove_superseded(engine: docker.APIClient, predecessors: set[str | None], 
     # Each build leaves its predecessor and the first stage without a name, most of a gigabyte
     # each. This build's own first stage stays: it is what makes the next build quick.
     unnamed = {image["Id"] for image in engine.images(filters={"dangling": True})}
-    stages = {image["Id"] for image in engine.images(filters={"dangling": True, "label": _STAGE_LABEL})}
+    stages = {image["Id"] for image in engine.images(filters={"dangling": True, "label": STAGE_LABEL})}
     for image in stages | (unnamed & predecessors):
         if image.removeprefix("sha256:")[:12] not in used:
             try:

@@ -24,7 +24,11 @@ _LABEL = "io.stateroom."
 HUB, USER, SERVER, KIND, USER_ID = (_LABEL + word for word in ("hub", "user", "server", "kind", "user-id"))
 CPU, MEMORY, GPU, RESERVED_MEMORY = (_LABEL + word for word in ("cpu", "memory", "gpu", "reserved-memory"))
 TLS = _LABEL + "tls"  # there on a server that serves TLS
+# On containers that a command needs for a moment; not HUB, by which a hub finds its servers.
+HELPER = _LABEL + "helper"
 SPEC = _LABEL + "spec"  # the hash of the spec that a server was made from
+
+HOME_PREFIX = "stateroom-home"
 
 _LONGEST_NUMBER = 18
 
@@ -62,7 +66,7 @@ class HomeRef:
     @property
     def name(self) -> str:
         """The volume's, claim's or folder's name; it does not depend on `user_id`."""
-        return _name("stateroom-home", "home", self.hub, self.user)
+        return _name(HOME_PREFIX, "home", self.hub, self.user)
 
     @property
     def labels(self) -> Mapping[str, str]:
@@ -78,6 +82,14 @@ def network_name(hub: str) -> str:
 def look_labels(hub: str) -> Mapping[str, str]:
     """What marks a container that never runs, and is there only while the hub looks into an image."""
     return {KIND: "look", HUB: hub}
+
+
+def home_from_labels(labels: Mapping[str, str], hub: str) -> HomeRef | None:
+    """The home that `labels` describe, if it is one of `hub`."""
+    if labels.get(KIND) != "home" or labels.get(HUB) != hub or USER not in labels:
+        return None
+    number = labels.get(USER_ID, "")
+    return HomeRef(hub, labels[USER], int(number)) if _is_number(number) else None
 
 
 def server_from_labels(labels: Mapping[str, str], hub: str) -> ServerRef | None:
@@ -105,7 +117,11 @@ def resources_from_labels(labels: Mapping[str, str]) -> Resources:
 
 
 def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER else 0
+    return int(text) if _is_number(text) else 0
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _LONGEST_NUMBER
 
 
 def _name(prefix: str, *parts: str) -> str:

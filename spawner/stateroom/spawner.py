@@ -55,6 +55,7 @@ from stateroom.errors import (
     StateroomError,
 )
 from stateroom.form import FormState, options_from_form, render_form, values_from_choice, values_from_query
+from stateroom.home_assignments import HomeAssignments
 from stateroom.loading import CatalogFile, watched_catalog_file
 from stateroom.names import HomeRef, ServerRef
 from stateroom.policy import Allowance, Person, allowance_for
@@ -94,6 +95,7 @@ class StateroomSpawner(Spawner):
     catalog = Unicode(config=True, help="The catalog file.")
     backend = Enum(["docker", "memory"], "docker", config=True, help="Where servers run.")
     hub_id = Unicode(config=True, help="The hub's id in the names and labels of what it makes.")
+    home_assignments = Unicode(config=True, help="The file that says which homes were handed to another user.")
 
     # Servers listen on every address of their own container.
     ip = Unicode("0.0.0.0")  # noqa: S104 - a container's own
@@ -252,17 +254,8 @@ class StateroomSpawner(Spawner):
 
     async def start(self) -> str:
         """The address of a server that answers. What fails is said in a sentence, and leaves nothing behind."""
-        catalog = self._catalog()
-        spec = self._spec(catalog)
-        deadline = Deadline.after(catalog.start.timeout, "waiting for the server to answer")
-        self._reports_every = reports_every(catalog)
-        token = orm.APIToken.find(self.user.db, self.api_token)
-        self._token_id = token.id if token else None
-        self._spec_hash = spec.hash
-        # Before the first call to the engine, so that a hub killed from here on knows what it began.
-        self._save()
-        self._begun = asyncio.ensure_future(self._backend().start(spec, deadline, self._progress.report, self._tls()))
         try:
+            self._begun = self._begin()
             return await asyncio.shield(self._begun)
         except BackendError as error:
             self._revoke_token()
@@ -272,12 +265,24 @@ class StateroomSpawner(Spawner):
         except asyncio.CancelledError:
             # Does not wait for the end: the hub gives a start that it interrupts one second, and answers its
             # owner with a 500 if it takes longer. It then polls, and waits in `stop`.
-            if self._begun.cancel():
+            if self._begun is not None and self._begun.cancel():
                 self._revoke_token()
             raise
         finally:
             self._admissions().release(self._ref())
             self._progress.close()
+
+    def _begin(self) -> asyncio.Future[str]:
+        """Begin a start, after saving what a hub that is killed from here on must know. Raises HomeRefused."""
+        catalog = self._catalog()
+        deadline = Deadline.after(catalog.start.timeout, "waiting for the server to answer")
+        spec = self._spec(catalog)
+        token = orm.APIToken.find(self.user.db, self.api_token)
+        self._token_id = token.id if token else None
+        self._spec_hash = spec.hash
+        self._reports_every = reports_every(catalog)
+        self._save()
+        return asyncio.ensure_future(self._backend().start(spec, deadline, self._progress.report, self._tls()))
 
     async def stop(self, now: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - the hub's signature
         """End the server. The hub waits for it; repeated calls do no harm."""
@@ -377,7 +382,10 @@ class StateroomSpawner(Spawner):
         """Deletes the home if the catalog says so. The hub calls this for a removed named server too."""
         policy = self._catalog().home.when_user_is_deleted
         if self.name == "" and policy == "delete":
-            await self._backend().remove_home(HomeRef(self.hub_id, self.user.name, self.user.id))
+            home = self._home()
+            await self._backend().remove_home(home)
+            if self.home_assignments:
+                HomeAssignments(Path(self.home_assignments)).forget(home)
 
     # Saved state
 
@@ -455,7 +463,7 @@ class StateroomSpawner(Spawner):
             self.allowance(),
             self._choice,
             ref=self._ref(),
-            user_id=self.user.id,
+            home=self._home(),
             base_url=self.server.base_url,
             variables=self.get_env(),
             tls=self.internal_ssl,
@@ -484,6 +492,10 @@ class StateroomSpawner(Spawner):
             "cafile": self.internal_trust_bundles[_AUTHORITY],
         }
         return {kind: Path(path).read_bytes() for kind, path in paths.items()}  # noqa: ASYNC240 - small files
+
+    def _home(self) -> HomeRef:
+        own = HomeRef(self.hub_id, self.user.name, self.user.id)
+        return HomeAssignments(Path(self.home_assignments)).home_of(own) if self.home_assignments else own
 
     def _catalog(self) -> Catalog:
         return self._catalog_file().catalog

@@ -81,7 +81,7 @@ def build_spec(
     choice: Choice,
     *,
     ref: ServerRef,
-    user_id: int,
+    home: HomeRef,
     base_url: str,
     variables: Mapping[str, str],
     tls: bool = False,
@@ -94,7 +94,7 @@ def build_spec(
     """
     return ServerSpec(
         ref=ref,
-        home=HomeRef(ref.hub, ref.user, user_id),
+        home=home,
         image=choice.image.image,
         cpu=choice.cpu,
         memory=choice.memory,

@@ -26,7 +26,7 @@ from stateroom.catalog import DockerHome
 from stateroom.choice import choose
 from stateroom.errors import ImageUnfit
 from stateroom.loading import parse_catalog
-from stateroom.names import TLS, ServerRef
+from stateroom.names import TLS, HomeRef, ServerRef
 from stateroom.policy import Person, allowance_for
 from stateroom.spec import ServerSpec, build_spec
 
@@ -63,7 +63,7 @@ def spec_for(
         allowance,
         choose(options, allowance),
         ref=ServerRef("hub-1", user, server),
-        user_id=7,
+        home=HomeRef("hub-1", user, 7),
         base_url=f"/user/{user}/",
         variables={"JUPYTERHUB_API_TOKEN": TOKEN, "JPY_API_TOKEN": TOKEN, "JUPYTERHUB_USER": user},
     )

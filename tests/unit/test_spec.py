@@ -25,7 +25,7 @@ def spec(catalog: Catalog, allowance: Allowance) -> ServerSpec:
         allowance_for(catalog.model_copy(update={"environment": own}), ADA),
         choose({"cpu": 1.5, "memory": "3 GiB"}, allowance),
         ref=ServerRef("hub", "alice", "gpu"),
-        user_id=7,
+        home=HomeRef("hub", "alice", 7),
         base_url="/user/alice/gpu/",
         variables={
             "JUPYTERHUB_API_TOKEN": TOKEN,
@@ -78,7 +78,13 @@ def spec_of(more: str, options: dict[str, object], *groups: str) -> ServerSpec:
     allowance = allowance_for(catalog, Person("ada", frozenset(groups)))
     ref = ServerRef("hub", "ada")
     return build_spec(
-        catalog, allowance, choose(options, allowance), ref=ref, user_id=7, base_url="/user/ada/", variables={}
+        catalog,
+        allowance,
+        choose(options, allowance),
+        ref=ref,
+        home=HomeRef("hub", "ada", 7),
+        base_url="/user/ada/",
+        variables={},
     )
 
 

@@ -61,6 +61,11 @@ class DataFolder:
         return self.path / "first-passwords.txt"
 
     @property
+    def database(self) -> Path:
+        """The hub's own."""
+        return self.path / "jupyterhub.sqlite"
+
+    @property
     def programs(self) -> Path:
         """What was installed for the hub alone."""
         return self.path / "programs"
@@ -126,6 +131,13 @@ class DataFolder:
             return None
         except (ValueError, TypeError, KeyError):
             raise SetupError(f"{self._settings_file} is damaged. Remove it and run `stateroom up` again.") from None
+
+    def known_settings(self) -> Settings:
+        """Those of the last `up`. Raises SetupError if there was none."""
+        settings = self.settings()
+        if settings is None:
+            raise SetupError(f"No hub was ever started from {self.path}. Name the hub's folder with --data.")
+        return settings
 
     def keep(self, settings: Settings) -> None:
         """Remember the settings."""

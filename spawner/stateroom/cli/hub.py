@@ -101,9 +101,9 @@ def end_leftovers(data: DataFolder) -> int:
     return number
 
 
-def answers(port: int) -> bool:
-    """Whether the hub answers through the proxy."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def answers(port: int, address: str = "127.0.0.1") -> bool:
+    """Whether the hub answers there: through the proxy, unless its own address is given."""
+    connection = http.client.HTTPConnection(address, port, timeout=5)
     try:
         connection.request("GET", "/hub/health")
         return connection.getresponse().status == http.HTTPStatus.OK

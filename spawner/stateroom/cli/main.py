@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 import stateroom
-from stateroom.cli import check, down, explain, images, schema, up, user
+from stateroom.cli import check, doctor, down, explain, gc, homes, images, schema, up, user
 from stateroom.errors import CatalogError, StateroomError
 
 _DESCRIPTION = "Personal notebook servers for JupyterHub, from one catalog file."
@@ -22,6 +22,7 @@ examples:
   stateroom check catalog.yaml     see whether a catalog holds
   stateroom explain catalog.yaml --user ada --groups research
                                    see what ada would be offered, and why
+  stateroom doctor                 see what is wrong, and what to do about it
   stateroom down                   stop the hub and all servers; homes are kept
 
 `stateroom COMMAND --help` tells more about a command.
@@ -55,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     )
     root.add_argument("--version", action="version", version=f"stateroom {stateroom.__version__}")
     commands = root.add_subparsers(metavar="COMMAND", required=True, title="commands")
-    for command in (up, down, user, check, explain, schema, images):
+    for command in (up, down, user, check, explain, schema, images, doctor, gc, homes):
         command.add_parser(commands)
     return root
 

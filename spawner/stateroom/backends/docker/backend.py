@@ -38,7 +38,15 @@ from stateroom.errors import (
     OutOfMemory,
     ServerEnded,
 )
-from stateroom.names import USER_ID, HomeRef, ServerRef, look_labels, resources_from_labels, server_from_labels
+from stateroom.home_assignments import assign_command
+from stateroom.names import (
+    HomeRef,
+    ServerRef,
+    home_from_labels,
+    look_labels,
+    resources_from_labels,
+    server_from_labels,
+)
 from stateroom.progress import Phase, Progress
 from stateroom.quantity import Machine, format_memory
 from stateroom.readiness import wait_until_answers
@@ -220,13 +228,9 @@ class DockerBackend:
         volume = await self._engine.inspect_volume(home.name)
         if volume is None:
             return False
-        labels = volume.get("Labels") or {}
-        if labels != home.labels:
-            owner = f"the hub's user number {labels[USER_ID]}" if USER_ID in labels else "nobody that Stateroom knows"
-            raise HomeRefused(
-                f'The home "{home.name}" belongs to {owner}, not to {home.user} (number {home.user_id}). '
-                "It was left as it is; an administrator must move its files or remove the volume.",
-            )
+        found = home_from_labels(volume.get("Labels") or {}, self._hub)
+        if found != home:
+            raise HomeRefused(_not_theirs(home, found))
         return True
 
     async def _create(self, spec: ServerSpec, image: ImageFacts) -> None:
@@ -338,6 +342,20 @@ def _is(ref: ServerRef, found: dict[str, Any]) -> bool:
     """Whether a container's labels are those of this server."""
     labels = found["Config"]["Labels"] or {}
     return all(labels.get(key) == value for key, value in ref.labels.items())
+
+
+def _not_theirs(home: HomeRef, found: HomeRef | None) -> str:
+    """Why a volume is not mounted that has the name of `home` and is the home `found`, or none of this hub."""
+    if found is None:
+        return (
+            f'There is a volume "{home.name}" that is no home of this hub. '
+            "It was left as it is; an administrator must rename or remove it."
+        )
+    return (
+        f'The home "{home.name}" belongs to the hub\'s user number {found.user_id}, not to {home.user} '
+        f"(number {home.user_id}). It was left as it is; an administrator hands it over with "
+        f"`{assign_command(found.user, home.user)}`."
+    )
 
 
 def _ended(spec: ServerSpec, state: ServerState) -> ServerEnded:

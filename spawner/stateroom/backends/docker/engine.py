@@ -62,7 +62,7 @@ class Engine:
 
         What is there with the same labels is removed first: an earlier look was interrupted.
         """
-        return await self._call(lambda client: _read_passwd(client, image_id, labels))
+        return await self._call(lambda client: read_passwd(client, image_id, labels))
 
     async def pull(self, reference: str, told: Callable[[Mapping[str, Any]], None]) -> None:
         """Pull the image, with the logins of `docker login` as they are now. Raises ImageUnavailable.
@@ -338,7 +338,8 @@ def _not_pulled(reference: str, reason: object) -> ImageUnavailable:
     return ImageUnavailable(told, detail=said)
 
 
-def _read_passwd(client: docker.APIClient, image_id: str, labels: Mapping[str, str]) -> str:
+def read_passwd(client: docker.APIClient, image_id: str, labels: Mapping[str, str]) -> str:
+    """See Engine.read_passwd."""
     filters = {"label": [f"{key}={value}" for key, value in labels.items()]}
     for left in client.containers(all=True, filters=filters):
         client.remove_container(left["Id"], force=True, v=True)

@@ -1,0 +1,142 @@
+"""`stateroom homes`: whose home is whose, and handing one to another user."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+
+import docker
+
+from stateroom.backends.docker.engine import translated
+from stateroom.cli.data import DataFolder, Settings, add_data_option, default_path
+from stateroom.cli.database import Records, read_records
+from stateroom.cli.images import connected
+from stateroom.cli.stored_homes import Standing, StoredHome, stored_homes
+from stateroom.errors import SetupError
+from stateroom.home_assignments import HomeAssignments, home_assignments_file
+from stateroom.names import HomeRef
+from stateroom.quantity import format_memory
+from stateroom.wording import quoted
+
+_EXAMPLES = """\
+A home belongs to the user by whose name and number it was made. After a rename,
+or when a name is used again, nobody is given its files until you say so:
+  stateroom homes assign ada --to bob      ada is called bob now
+  stateroom homes assign ada --to ada      the new ada gets the files of the old one
+No file is moved. It counts at the user's next start.
+"""
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add `homes` and what it can do."""
+    homes = commands.add_parser(
+        "homes",
+        help="list the homes, and hand one to another user",
+        description="List the homes of this hub, and hand one to another user.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    homes.set_defaults(run=list_homes, data=DataFolder(default_path()), sizes=False)
+    verbs = homes.add_subparsers(metavar="VERB", title="verbs; without one, the homes are listed")
+
+    listing = verbs.add_parser("list", help="show all homes, and whose they are")
+    listing.add_argument("--sizes", action="store_true", help="with sizes, which the engine takes a while to count")
+    add_data_option(listing)
+    listing.set_defaults(run=list_homes)
+
+    assign = verbs.add_parser("assign", help="hand a home to another user")
+    assign.add_argument("home", metavar="HOME", help="the user by whose name it was made, or the volume's name")
+    assign.add_argument("--to", metavar="USER", required=True, help="who gets it; somebody who has logged in once")
+    assign.add_argument("--yes", action="store_true", help="do not ask")
+    add_data_option(assign)
+    assign.set_defaults(run=assign_home)
+
+
+def list_homes(arguments: argparse.Namespace) -> int:
+    """Print a line for each home."""
+    data: DataFolder = arguments.data
+    settings = data.known_settings()
+    engine = connected()
+    with translated():
+        homes = stored_homes(engine, settings, data, read_records(data.database))
+        sizes = _sizes(engine) if arguments.sizes else {}
+    engine.close()
+    for home in homes:
+        size = f"{sizes[home.name]}, " if home.name in sizes else ""
+        print(f"{home.name}: {size}{home.told}")
+    if not homes:
+        print("There are no homes yet; the first start of a user makes one.", file=sys.stderr)
+    return 0
+
+
+def assign_home(arguments: argparse.Namespace) -> int:
+    """Hand a home over, once nobody uses it."""
+    data: DataFolder = arguments.data
+    settings = data.known_settings()
+    records = read_records(data.database)
+    to = _user(arguments.to, settings, records)
+    assignments = HomeAssignments(home_assignments_file(data.path))
+    engine = connected()
+    with translated():
+        home = _found(arguments.home, stored_homes(engine, settings, data, records))
+        if home.user == to and home.standing is Standing.USED:
+            print(f"The home {home.name} belongs to {to.user} already.")
+            return 0
+        _require_free(home, to)
+        _require_unused(engine, home, to, records)
+        if not arguments.yes:
+            _confirm(home, to)
+        assignments.assign(home.made_for, to)
+    engine.close()
+    print(f"The home {home.name} belongs to {to.user} (number {to.user_id}) from the next start on.")
+    return 0
+
+
+def _sizes(engine: docker.APIClient) -> Mapping[str, str]:
+    """What each volume holds, by name; the engine walks through all of them."""
+    used = {volume["Name"]: (volume.get("UsageData") or {}).get("Size", -1) for volume in engine.df()["Volumes"] or ()}
+    return {name: format_memory(size) for name, size in used.items() if size >= 0}
+
+
+def _user(name: str, settings: Settings, records: Records) -> HomeRef:
+    number = records.number(name)
+    if number is None:
+        raise SetupError(f"The hub knows no user {quoted(name)}. A user is known from the first login on.")
+    return HomeRef(settings.hub_id, name, number)
+
+
+def _found(wanted: str, homes: Sequence[StoredHome]) -> StoredHome:
+    for home in homes:
+        if wanted in (home.made_for.user, home.name):
+            return home
+    raise SetupError(f"There is no home of {quoted(wanted)}. `stateroom homes` shows all homes.")
+
+
+def _require_free(home: StoredHome, to: HomeRef) -> None:
+    """Nobody loses a home who is still there."""
+    if home.standing in (Standing.USED, Standing.SET_ASIDE) and home.user != to:
+        raise SetupError(
+            f"The home {home.name} belongs to {home.user.user}, who is still a user of the hub. "
+            "Remove or rename that user on the hub's admin page first."
+        )
+
+
+def _require_unused(engine: docker.APIClient, home: StoredHome, to: HomeRef, records: Records) -> None:
+    for user, server in sorted(records.active):
+        if user in (to.user, home.user.user, home.now_called):
+            raise SetupError(f"A server of {user} runs{f' ({server})' if server else ''}. Stop it first.")
+    if engine.containers(all=True, filters={"volume": home.name}):
+        raise SetupError(f"A container uses the home {home.name}. Stop it, or run `stateroom gc`, and try again.")
+
+
+def _confirm(home: StoredHome, to: HomeRef) -> None:
+    """Ask whoever is at the terminal. Raises SetupError without a yes."""
+    if not sys.stdin.isatty():
+        raise SetupError("Handing a home over gives its files to somebody else. Add --yes to say that you mean it.")
+    print(f"The home {home.name} is {home.told}.")
+    if input(f"Give it and all its files to {to.user} (number {to.user_id})? [y/N] ").strip().lower() not in (
+        "y",
+        "yes",
+    ):
+        raise SetupError("Nothing was changed.")
