@@ -15,6 +15,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from jupyterhub import orm
+
 from stateroom.backends.docker.network import servers_gateway
 from stateroom.handlers import handlers
 from stateroom.home_assignments import home_assignments_file
@@ -38,6 +40,7 @@ def configure(c: Any, *, catalog: str | Path, backend: str = "docker", data: str
     known = watched_catalog_file(path).catalog
     hub_id = known.hub or stored_hub_id(Path(data))
     c.JupyterHub.spawner_class = "stateroom"
+    _never_give_a_number_twice()
     c.StateroomSpawner.catalog = str(path)
     c.StateroomSpawner.backend = backend
     c.StateroomSpawner.hub_id = hub_id
@@ -55,3 +58,11 @@ def configure(c: Any, *, catalog: str | Path, backend: str = "docker", data: str
         c.JupyterHub.hub_ip = servers_gateway(known, hub_id)
         # With `internal_ssl` the hub's certificate must name the address that servers know it by.
         c.JupyterHub.trusted_alt_names.append(f"IP:{c.JupyterHub.hub_ip}")
+
+
+def _never_give_a_number_twice() -> None:
+    """Homes carry the user's number, and SQLite gives that of a deleted last user to the next one.
+
+    Counts for a database that is made from now on; other engines do so by themselves.
+    """
+    orm.User.__table__.dialect_options["sqlite"]["autoincrement"] = True

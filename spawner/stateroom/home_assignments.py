@@ -39,6 +39,16 @@ def assign_command(home: str, to: str) -> str:
     return f"stateroom homes assign {shlex.quote(home)} --to {shlex.quote(to)}"
 
 
+def new_command(user: str) -> str:
+    """The command that gives a user a home without anybody's files."""
+    return f"stateroom homes new {shlex.quote(user)}"
+
+
+def fresh_home(user: HomeRef) -> HomeRef:
+    """Another home than the one that the user's name leads to, for when that has somebody else's files."""
+    return HomeRef(user.hub, f"{user.user}#{user.user_id}", user.user_id)
+
+
 class HomeAssignments:
     """The assignments in one file. Every method raises HomeRefused for a file that cannot be read."""
 
@@ -58,7 +68,8 @@ class HomeAssignments:
             if home.name == own.name:
                 raise HomeRefused(
                     f'The home "{own.name}" was handed to {user.user} (number {user.user_id}). '
-                    f"An administrator hands it back with `{assign_command(home.user, own.user)}`."
+                    f"An administrator hands it back with `{assign_command(home.user, own.user)}`, or gives "
+                    f"{own.user} an empty one with `{new_command(own.user)}`."
                 )
         return own
 

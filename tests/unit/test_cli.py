@@ -47,10 +47,18 @@ def settings(**changes: object) -> Settings:
 class TestHelp:
     def test_each_command_has_a_line(self) -> None:
         out = run("--help").assert_success().out
-        for command in ("up", "down", "user", "check", "images"):
+        for command in ("up", "down", "user", "check", "images", "doctor", "gc", "homes"):
             assert re.search(rf"^    {command} +\w", out, re.MULTILINE), out
 
-    @pytest.mark.parametrize("words", [["up"], ["down"], ["user"], ["user", "add"], ["check"], ["images"]])
+    @pytest.mark.parametrize(
+        "words",
+        [
+            ["up"],
+            ["user", "add"],
+            ["homes", "assign"],
+            *([name] for name in ("down", "user", "check", "images", "doctor", "gc", "homes")),
+        ],
+    )
     def test_each_command_explains_itself(self, words: list[str]) -> None:
         assert "usage: stateroom" in run(*words, "--help").assert_success().out
 

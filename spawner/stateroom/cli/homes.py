@@ -14,7 +14,7 @@ from stateroom.cli.database import Records, read_records
 from stateroom.cli.images import connected
 from stateroom.cli.stored_homes import Standing, StoredHome, stored_homes
 from stateroom.errors import SetupError
-from stateroom.home_assignments import HomeAssignments, home_assignments_file
+from stateroom.home_assignments import HomeAssignments, fresh_home, home_assignments_file
 from stateroom.names import HomeRef
 from stateroom.quantity import format_memory
 from stateroom.wording import quoted
@@ -24,6 +24,7 @@ A home belongs to the user by whose name and number it was made. After a rename,
 or when a name is used again, nobody is given its files until you say so:
   stateroom homes assign ada --to bob      ada is called bob now
   stateroom homes assign ada --to ada      the new ada gets the files of the old one
+  stateroom homes new ada                  the new ada gets an empty home, and the old one is kept
 No file is moved. It counts at the user's next start.
 """
 
@@ -51,6 +52,11 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     assign.add_argument("--yes", action="store_true", help="do not ask")
     add_data_option(assign)
     assign.set_defaults(run=assign_home)
+
+    new = verbs.add_parser("new", help="give a user an empty home, where the name leads to somebody else's")
+    new.add_argument("user", metavar="USER", help="somebody who has logged in once")
+    add_data_option(new)
+    new.set_defaults(run=new_home)
 
 
 def list_homes(arguments: argparse.Namespace) -> int:
@@ -80,16 +86,38 @@ def assign_home(arguments: argparse.Namespace) -> int:
     engine = connected()
     with translated():
         home = _found(arguments.home, stored_homes(engine, settings, data, records))
+        if home is None:
+            return _forget(arguments.home, assignments)
         if home.user == to and home.standing is Standing.USED:
             print(f"The home {home.name} belongs to {to.user} already.")
             return 0
         _require_free(home, to)
-        _require_unused(engine, home, to, records)
+        _require_no_server(records, to.user, home.user.user, home.now_called)
+        _require_unmounted(engine, home)
         if not arguments.yes:
             _confirm(home, to)
         assignments.assign(home.made_for, to)
     engine.close()
     print(f"The home {home.name} belongs to {to.user} (number {to.user_id}) from the next start on.")
+    return 0
+
+
+def new_home(arguments: argparse.Namespace) -> int:
+    """Give a user a home that nobody had. The engine makes it at the next start."""
+    data: DataFolder = arguments.data
+    settings = data.known_settings()
+    records = read_records(data.database)
+    user = _user(arguments.user, settings, records)
+    engine = connected()
+    with translated():
+        for home in stored_homes(engine, settings, data, records):
+            if home.user == user and home.standing is Standing.USED:
+                raise SetupError(f"{user.user} has a home already, {home.name}.")
+    engine.close()
+    _require_no_server(records, user.user)
+    fresh = fresh_home(user)
+    HomeAssignments(home_assignments_file(data.path)).assign(fresh, user)
+    print(f"{user.user} (number {user.user_id}) has the home {fresh.name} from the next start on.")
     return 0
 
 
@@ -106,11 +134,19 @@ def _user(name: str, settings: Settings, records: Records) -> HomeRef:
     return HomeRef(settings.hub_id, name, number)
 
 
-def _found(wanted: str, homes: Sequence[StoredHome]) -> StoredHome:
-    for home in homes:
-        if wanted in (home.made_for.user, home.name):
-            return home
-    raise SetupError(f"There is no home of {quoted(wanted)}. `stateroom homes` shows all homes.")
+def _found(wanted: str, homes: Sequence[StoredHome]) -> StoredHome | None:
+    return next((home for home in homes if wanted in (home.made_for.user, home.name)), None)
+
+
+def _forget(wanted: str, assignments: HomeAssignments) -> int:
+    """Let go of a home that was removed behind our back, so that its name leads to a new one again."""
+    lost = [home for home in assignments.users() if wanted in (home.user, home.name)]
+    if not lost:
+        raise SetupError(f"There is no home of {quoted(wanted)}. `stateroom homes` shows all homes.")
+    for home in lost:
+        assignments.forget(home)
+        print(f"The home {home.name} is no more. That it was handed over is forgotten; the next start makes a new one.")
+    return 0
 
 
 def _require_free(home: StoredHome, to: HomeRef) -> None:
@@ -122,10 +158,13 @@ def _require_free(home: StoredHome, to: HomeRef) -> None:
         )
 
 
-def _require_unused(engine: docker.APIClient, home: StoredHome, to: HomeRef, records: Records) -> None:
+def _require_no_server(records: Records, *users: str) -> None:
     for user, server in sorted(records.active):
-        if user in (to.user, home.user.user, home.now_called):
+        if user in users:
             raise SetupError(f"A server of {user} runs{f' ({server})' if server else ''}. Stop it first.")
+
+
+def _require_unmounted(engine: docker.APIClient, home: StoredHome) -> None:
     if engine.containers(all=True, filters={"volume": home.name}):
         raise SetupError(f"A container uses the home {home.name}. Stop it, or run `stateroom gc`, and try again.")
 

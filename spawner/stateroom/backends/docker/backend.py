@@ -38,7 +38,7 @@ from stateroom.errors import (
     OutOfMemory,
     ServerEnded,
 )
-from stateroom.home_assignments import assign_command
+from stateroom.home_assignments import assign_command, new_command
 from stateroom.names import (
     HomeRef,
     ServerRef,
@@ -354,7 +354,7 @@ def _not_theirs(home: HomeRef, found: HomeRef | None) -> str:
     return (
         f'The home "{home.name}" belongs to the hub\'s user number {found.user_id}, not to {home.user} '
         f"(number {home.user_id}). It was left as it is; an administrator hands it over with "
-        f"`{assign_command(found.user, home.user)}`."
+        f"`{assign_command(found.user, home.user)}`, or gives {home.user} an empty one with `{new_command(home.user)}`."
     )
 
 
