@@ -92,17 +92,17 @@ class HomeAssignments:
     def assign(self, home: HomeRef, to: HomeRef) -> None:
         """Hand `home` to the user whose own home would be `to`, who thereby has no other. Idempotent."""
         with self._changing() as users:
-            for other in [other for other, user in users.items() if user == to]:
+            for other in [other for other, user in users.items() if user == to or other.name == home.name]:
                 del users[other]
-            users.pop(home, None)
             if home != to:
                 users[home] = to
 
     def forget(self, home: HomeRef) -> None:
         """Keep nothing of a home that is no more. Idempotent."""
-        if home in self.users():
+        if any(other.name == home.name for other in self.users()):
             with self._changing() as users:
-                users.pop(home, None)
+                for other in [other for other in users if other.name == home.name]:
+                    del users[other]
 
     @contextmanager
     def _changing(self) -> Iterator[dict[HomeRef, HomeRef]]:

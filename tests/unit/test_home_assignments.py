@@ -75,6 +75,14 @@ def test_a_home_that_is_no_more_is_forgotten(assignments: HomeAssignments) -> No
     assert assignments.home_of(NEW_ADA) == NEW_ADA
 
 
+def test_a_home_is_known_by_its_name(assignments: HomeAssignments) -> None:
+    assignments.assign(HomeRef("hub", "ada", 0), BOB)  # a folder, which carries no number
+    assignments.assign(OLD_ADA, CARL)
+    assert assignments.home_of(BOB) == BOB
+    assignments.forget(NEW_ADA)
+    assert not assignments.users()
+
+
 def test_homes_of_another_hub_do_not_count(assignments: HomeAssignments) -> None:
     assignments.assign(OLD_ADA, BOB)
     stranger = HomeRef("other", "bob", 7)

@@ -12,7 +12,7 @@ import pytest
 import requests
 from docker.errors import APIError, NotFound
 
-from stateroom.cli.data import DataFolder
+from stateroom.cli.data import DataFolder, Settings
 from stateroom.cli.database import Records, read_records
 from stateroom.cli.orphans import (
     Kind,
@@ -24,8 +24,9 @@ from stateroom.cli.orphans import (
     superseded_images,
     unused_networks,
 )
-from stateroom.cli.stored_homes import Standing, stored_home
+from stateroom.cli.stored_homes import Standing, stored_home, stored_homes, unknown_folders
 from stateroom.errors import SetupError
+from stateroom.home_assignments import HomeAssignments, home_assignments_file
 from stateroom.images import SOURCE_LABEL, STAGE_LABEL
 from stateroom.names import HELPER, HomeRef, ServerRef
 
@@ -261,8 +262,7 @@ class TestHomes:
             (("ada", 3), Standing.GONE),
             (("zoe", 3), Standing.GONE),
             (("zoe", 8), Standing.RENAMED),
-            (("ada", 0), Standing.USED),  # a folder carries no number
-            (("zoe", 0), Standing.GONE),
+            (("zoe", 0), Standing.GONE),  # a folder carries no number
         ],
     )
     def test_whose_it_is(self, made_for: tuple[str, int], standing: Standing) -> None:
@@ -275,6 +275,32 @@ class TestHomes:
         assert stored_home(ada, self.RECORDS, assigned).standing is Standing.SET_ASIDE
         gone = {home: HomeRef("hub", "carl", 5)}
         assert stored_home(home, self.RECORDS, gone).standing is Standing.GONE
+
+    def test_homes_in_a_folder(self, tmp_path: Path) -> None:
+        data = DataFolder(tmp_path / "data")
+        data.make()
+        homes = tmp_path / "homes"
+        settings = Settings("hub", "docker", "/c.yaml", str(homes), 1, 2, 3, ())
+        ada, bob, zoe = HomeRef("hub", "ada", 7), HomeRef("hub", "bob", 8), HomeRef("hub", "zoe", 0)
+
+        def standings(*named: str) -> dict[str, Standing]:
+            found = stored_homes(None, settings, data, self.RECORDS, *named)  # type: ignore[arg-type]
+            return {home.made_for.user: home.standing for home in found}
+
+        assert not standings()
+        for home in (ada, bob, zoe):
+            (homes / home.name).mkdir(parents=True)
+        assert standings() == {"ada": Standing.USED, "bob": Standing.USED}
+        assert standings("zoe", "carl")["zoe"] is Standing.GONE
+        assert "carl" not in standings("carl")
+        known = stored_homes(None, settings, data, self.RECORDS)  # type: ignore[arg-type]
+        assert unknown_folders(settings, known) == [zoe.name]
+
+        assignments = HomeAssignments(home_assignments_file(data.path))
+        assignments.assign(zoe, bob)
+        assert standings() == {"ada": Standing.USED, "bob": Standing.SET_ASIDE, "zoe": Standing.USED}
+        assignments.assign(bob, bob)
+        assert standings() == {"ada": Standing.USED, "bob": Standing.USED}
 
     def test_what_to_do_about_a_rename_is_told(self) -> None:
         told: Callable[[str, int], str] = lambda *who: stored_home(HomeRef("hub", *who), self.RECORDS, {}).told  # noqa: E731

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import docker
 
@@ -46,8 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Find, say and remove."""
     data: DataFolder = arguments.data
     settings = data.known_settings()
-    engine = connected()
-    with translated(), _kept_as_it_is(data) as running:
+    with closing(connected()) as engine, translated(), _kept_as_it_is(data) as running:
         orphans = find_orphans(
             engine, settings.hub_id, lambda: read_records(data.database), time.time(), running=running
         )
@@ -59,7 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             _remove(engine, orphans)
             _delete(engine, data, named)
-    engine.close()
     if not orphans and not named:
         print("Nothing to remove.")
     kept = [f"{home.name}: {home.told}" for home in gone if home not in named]

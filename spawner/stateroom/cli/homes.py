@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 
 import docker
 
@@ -63,11 +64,9 @@ def list_homes(arguments: argparse.Namespace) -> int:
     """Print a line for each home."""
     data: DataFolder = arguments.data
     settings = data.known_settings()
-    engine = connected()
-    with translated():
+    with closing(connected()) as engine, translated():
         homes = stored_homes(engine, settings, data, read_records(data.database))
         sizes = _sizes(engine) if arguments.sizes else {}
-    engine.close()
     for home in homes:
         size = f"{sizes[home.name]}, " if home.name in sizes else ""
         print(f"{home.name}: {size}{home.told}")
@@ -83,21 +82,19 @@ def assign_home(arguments: argparse.Namespace) -> int:
     records = read_records(data.database)
     to = _user(arguments.to, settings, records)
     assignments = HomeAssignments(home_assignments_file(data.path))
-    engine = connected()
-    with translated():
-        home = _found(arguments.home, stored_homes(engine, settings, data, records))
+    with closing(connected()) as engine, translated():
+        home = _found(arguments.home, stored_homes(engine, settings, data, records, arguments.home))
         if home is None:
             return _forget(arguments.home, assignments)
         if home.user == to and home.standing is Standing.USED:
             print(f"The home {home.name} belongs to {to.user} already.")
             return 0
         _require_free(home, to)
-        _require_no_server(records, to.user, home.user.user, home.now_called)
-        _require_unmounted(engine, home)
         if not arguments.yes:
             _confirm(home, to)
+        _require_no_server(read_records(data.database), to.user, home.user.user, home.now_called)
+        _require_unmounted(engine, home)
         assignments.assign(home.made_for, to)
-    engine.close()
     print(f"The home {home.name} belongs to {to.user} (number {to.user_id}) from the next start on.")
     return 0
 
@@ -108,12 +105,10 @@ def new_home(arguments: argparse.Namespace) -> int:
     settings = data.known_settings()
     records = read_records(data.database)
     user = _user(arguments.user, settings, records)
-    engine = connected()
-    with translated():
+    with closing(connected()) as engine, translated():
         for home in stored_homes(engine, settings, data, records):
             if home.user == user and home.standing is Standing.USED:
                 raise SetupError(f"{user.user} has a home already, {home.name}.")
-    engine.close()
     _require_no_server(records, user.user)
     fresh = fresh_home(user)
     HomeAssignments(home_assignments_file(data.path)).assign(fresh, user)

@@ -15,7 +15,7 @@ from stateroom.errors import SetupError
 from stateroom.home_assignments import HomeAssignments, assign_command, home_assignments_file
 from stateroom.names import HOME_PREFIX, HUB, KIND, HomeRef, home_from_labels
 
-_NO_NUMBER = 0  # a folder carries none; the hub counts from 1
+_NO_NUMBER = 0  # a folder carries none, and its user may be gone; the hub counts from 1
 
 Assigned = Mapping[HomeRef, HomeRef]
 
@@ -59,12 +59,19 @@ class StoredHome:
                 return f"of {user}, who is gone"
 
 
-def stored_homes(engine: docker.APIClient, settings: Settings, data: DataFolder, records: Records) -> list[StoredHome]:
-    """Every home of the hub, by the user's name. Raises SetupError."""
+def stored_homes(
+    engine: docker.APIClient, settings: Settings, data: DataFolder, records: Records, *named: str
+) -> list[StoredHome]:
+    """Every home of the hub, by the user's name. Raises SetupError.
+
+    A folder does not say whose it is, so those of `named` are looked for besides the known users'.
+    """
     assigned = HomeAssignments(home_assignments_file(data.path)).users()
     if settings.homes:
-        names = {*records.users.values(), *(home.user for home in assigned)}
-        refs = _in_folder(Path(settings.homes), settings.hub_id, names)
+        names = {*records.users.values(), *(home.user for home in assigned), *named}
+        known = (HomeRef(settings.hub_id, name, records.number(name) or _NO_NUMBER) for name in names)
+        there = _folders(Path(settings.homes))
+        refs = [ref for ref in known if ref.name in there]
     else:
         refs = _volumes(engine, settings.hub_id)
     return [stored_home(ref, records, assigned) for ref in sorted(refs, key=lambda ref: (ref.user, ref.user_id))]
@@ -72,13 +79,13 @@ def stored_homes(engine: docker.APIClient, settings: Settings, data: DataFolder,
 
 def stored_home(ref: HomeRef, records: Records, assigned: Assigned) -> StoredHome:
     """Whose the home is that was made for `ref`."""
-    user = assigned.get(ref, ref)
-    name = user.user if user.user_id == _NO_NUMBER else records.users.get(user.user_id)
-    if name is None or name not in records.users.values():
+    user = next((user for home, user in assigned.items() if home.name == ref.name), ref)
+    name = records.users.get(user.user_id)
+    if name is None:
         return StoredHome(ref, user, Standing.GONE)
     if name != user.user:
         return StoredHome(ref, user, Standing.RENAMED, name)
-    has_another = any(owner == user and home != ref for home, owner in assigned.items())
+    has_another = any(owner == user and home.name != ref.name for home, owner in assigned.items())
     return StoredHome(ref, user, Standing.SET_ASIDE if has_another else Standing.USED)
 
 
@@ -92,11 +99,6 @@ def _volumes(engine: docker.APIClient, hub: str) -> list[HomeRef]:
     listed = engine.volumes(filters={"label": [f"{HUB}={hub}", f"{KIND}=home"]})["Volumes"] or ()
     homes = ((volume["Name"], home_from_labels(volume["Labels"] or {}, hub)) for volume in listed)
     return [ref for name, ref in homes if ref is not None and ref.name == name]
-
-
-def _in_folder(folder: Path, hub: str, users: Iterable[str]) -> list[HomeRef]:
-    there = _folders(folder)
-    return [ref for user in users if (ref := HomeRef(hub, user, _NO_NUMBER)).name in there]
 
 
 def _folders(folder: Path) -> set[str]:
