@@ -276,9 +276,9 @@ class StateroomSpawner(Spawner):
         """Begin a start, after saving what a hub that is killed from here on must know. Raises HomeRefused."""
         catalog = self._catalog()
         deadline = Deadline.after(catalog.start.timeout, "waiting for the server to answer")
-        spec = self._spec(catalog)
         token = orm.APIToken.find(self.user.db, self.api_token)
         self._token_id = token.id if token else None
+        spec = self._spec(catalog)
         self._spec_hash = spec.hash
         self._reports_every = reports_every(catalog)
         self._save()

@@ -22,7 +22,9 @@ SEEN = "file 640 1000 100\n.hidden 700 1000 100\n.hidden/with blank 644 1000 100
 
 @pytest.fixture
 def admin(hub: Hub) -> Iterator[Person]:
+    """Somebody whom the hub knows before anybody that a test makes later."""
     person = hub.person("--admin")
+    assert person.web
     yield person
     person.close()
 
