@@ -227,6 +227,11 @@ class TestImages:
         finding = look("Image", place)[0]
         assert (verdict(finding), "another version" in finding.fact) == ("warn", True)
 
+    def test_very_many_do_not_take_for_ever(self, place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(doctor, "_IMAGE_SECONDS", -1.0)
+        [finding] = look("Image", place)
+        assert (finding.verdict, "2 more" in finding.fact) == (Verdict.UNSEEN, True)
+
     def test_the_helper_that_looks_into_one_can_be_found_again(
         self, engine: Engine, place: Installation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
