@@ -12,27 +12,36 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from jupyterhub import orm
 
-from stateroom.backends.docker.network import servers_gateway
+from stateroom.backends.docker.engine import connect, translated
+from stateroom.backends.docker.firewall import isolate
+from stateroom.backends.docker.network import hub_place
+from stateroom.catalog import Catalog
 from stateroom.handlers import handlers
 from stateroom.home_assignments import home_assignments_file
 from stateroom.hub_id import stored_hub_id
 from stateroom.idle import SCOPES, SERVICE
 from stateroom.loading import watched_catalog_file
 
+log = logging.getLogger(__name__)
+
 _HERE = Path(__file__).parent
+_USUAL_PORT = 8081  # JupyterHub's own
 
 
 def configure(c: Any, *, catalog: str | Path, backend: str = "docker", data: str | Path = ".") -> None:
     """Make the hub of configuration `c` start its servers with Stateroom.
 
     `data` is the folder that keeps the hub's id and which homes were handed to
-    another user; keep it with the hub's database. On Docker this makes the servers' network, so the engine must
-    answer. Raises CatalogError or BackendError.
+    another user; keep it with the hub's database. On Docker this makes the
+    servers' network and its packet rules, so the engine must answer, and a
+    `hub_port` of the admin's own must be set before. Raises CatalogError or
+    BackendError.
     """
     path = Path(catalog).resolve()
     # What the package logs goes where the hub's own log goes, as the hub does with Tornado's.
@@ -54,10 +63,22 @@ def configure(c: Any, *, catalog: str | Path, backend: str = "docker", data: str
     c.JupyterHub.services.append({"name": SERVICE, "command": command})
     c.JupyterHub.load_roles.append({"name": SERVICE, "scopes": list(SCOPES), "services": [SERVICE]})
     if backend == "docker":
-        # Reachable from the servers, and from nowhere outside this machine.
-        c.JupyterHub.hub_ip = servers_gateway(known, hub_id)
-        # With `internal_ssl` the hub's certificate must name the address that servers know it by.
-        c.JupyterHub.trusted_alt_names.append(f"IP:{c.JupyterHub.hub_ip}")
+        _place_on_docker(c, known, hub_id)
+
+
+def _place_on_docker(c: Any, catalog: Catalog, hub_id: str) -> None:
+    """Let the hub listen where its servers reach it and nobody outside this machine does; close what else is open."""
+    port = c.JupyterHub.hub_port if "hub_port" in c.JupyterHub else _USUAL_PORT
+    with translated(), closing(connect()) as client:
+        place = hub_place(client, catalog, hub_id, port)
+        gaps = isolate(client, place.servers, place.images)
+    c.JupyterHub.hub_ip = place.address
+    if place.name:
+        c.JupyterHub.hub_connect_ip = place.name
+    # With `internal_ssl` the hub's certificate must name what servers know it by.
+    c.JupyterHub.trusted_alt_names += [f"IP:{place.address}", *([f"DNS:{place.name}"] if place.name else [])]
+    for gap in gaps:
+        log.warning("%s", gap)
 
 
 def _never_give_a_number_twice() -> None:

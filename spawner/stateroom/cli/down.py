@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import docker
 from docker.errors import APIError, NotFound
 
 from stateroom.backends.docker.engine import translated
+from stateroom.backends.docker.firewall import lift_isolation
+from stateroom.backends.docker.network import images_of
 from stateroom.cli.data import DataFolder, Settings, add_data_option
 from stateroom.cli.engine import answering, stop_engine
 from stateroom.cli.hub import end_leftovers
 from stateroom.cli.processes import held
 from stateroom.cli.screen import Screen
-from stateroom.errors import SetupError
+from stateroom.errors import CatalogError, SetupError
+from stateroom.images import UNIFIED
+from stateroom.loading import load_catalog
 from stateroom.names import HUB, KIND, server_from_labels
 
 _GRACE = 10  # seconds between asking a server to end and killing it
@@ -75,8 +81,11 @@ def _stop_servers(settings: Settings, data: DataFolder, screen: Screen) -> None:
     with translated():
         with screen.step("Servers", "Stopping the servers") as step:
             stopped = _remove_servers(engine, settings.hub_id)
+            gaps = lift_isolation(engine, settings.hub_id, _images(settings))
             kept = _remove_networks(engine, settings.hub_id)
             step.result = f"{stopped} stopped" if stopped else "none were running"
+        for gap in gaps:
+            screen.more(str(gap))
         for network in kept:
             screen.line("Network", f"{network} is kept, since containers that are not of this hub are on it")
         screen.line("Homes", _homes(engine, settings))
@@ -114,6 +123,13 @@ def _remove_networks(engine: docker.APIClient, hub: str) -> list[str]:
                 raise
             kept.append(network["Name"])
     return kept
+
+
+def _images(settings: Settings) -> tuple[str, ...]:
+    """What a container can be made of, where removing packet rules takes one."""
+    with contextlib.suppress(CatalogError):
+        return images_of(load_catalog(Path(settings.catalog)))
+    return (UNIFIED,)
 
 
 def _homes(engine: docker.APIClient, settings: Settings) -> str:

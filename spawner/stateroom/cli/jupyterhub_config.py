@@ -18,13 +18,14 @@ if settings is None:
 # `up` may be killed without a chance to end its hub: the hub then ends itself.
 end_with_parent(os.getppid())
 
+# Before `configure`, whose packet rules name it.
+c.JupyterHub.hub_port = settings.hub_port
 stateroom.configure(c, catalog=settings.catalog, backend=settings.backend, data=data.path)
 
 c.JupyterHub.authenticator_class = "stateroom-accounts"
 c.AccountsAuthenticator.accounts_file = str(data.accounts)
 
 c.JupyterHub.bind_url = settings.url
-c.JupyterHub.hub_port = settings.hub_port
 c.ConfigurableHTTPProxy.command = list(settings.proxy_command)
 c.ConfigurableHTTPProxy.api_url = f"http://127.0.0.1:{settings.proxy_port}"
 c.ConfigurableHTTPProxy.pid_file = str(data.proxy_pid)

@@ -11,7 +11,11 @@ import sys
 from pathlib import Path
 from types import FrameType
 
+import docker
+
 from stateroom.accounts import AccountStore, new_password
+from stateroom.backends.docker.firewall import isolate
+from stateroom.backends.docker.network import hub_place
 from stateroom.catalog import Catalog
 from stateroom.cli.data import DataFolder, Settings, add_data_option
 from stateroom.cli.engine import ensure_engine
@@ -94,7 +98,6 @@ def _prepare(arguments: argparse.Namespace, data: DataFolder, screen: Screen) ->
     if any(image.image == UNIFIED for image in catalog.images):
         built = build_with_progress(screen.console, engine, data.logs)
         screen.line("Image", f"{UNIFIED} {'built' if built else 'is up to date'}")
-    engine.close()
     settings = Settings(
         hub_id=catalog.hub or stored_hub_id(data.path),
         backend=arguments.backend,
@@ -106,6 +109,8 @@ def _prepare(arguments: argparse.Namespace, data: DataFolder, screen: Screen) ->
         proxy_command=proxy,
     )
     data.keep(settings)
+    _isolate(engine, catalog, settings, screen)
+    engine.close()
     return settings
 
 
@@ -149,6 +154,18 @@ def shipped_catalog() -> Path:
     package = Path(__file__).parent.parent
     shipped = package / "shipped" / "catalog.yaml"
     return shipped if shipped.is_file() else package.parent.parent / "config" / "catalog.yaml"
+
+
+def _isolate(engine: docker.APIClient, catalog: Catalog, settings: Settings, screen: Screen) -> None:
+    """Keep servers from each other, from this machine and from a cloud's metadata, or say what is open."""
+    with screen.step("Isolation", "Writing the packet rules of the servers") as step:
+        place = hub_place(engine, catalog, settings.hub_id, settings.hub_port)
+        gaps = isolate(engine, place.servers, place.images)
+        step.result = "servers reach the outside and their hub, and nothing else of this machine"
+        if gaps:
+            step.result = "is not complete; the hub starts all the same"
+    for gap in gaps:
+        screen.more(str(gap))
 
 
 def _hub_port(data: DataFolder, screen: Screen) -> int:

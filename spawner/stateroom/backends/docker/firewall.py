@@ -1,0 +1,234 @@
+"""Brings the packet filter of the engine's machine to the rules of `isolation`, and looks at it.
+
+Directly where this process is root on that machine. Elsewhere a container does
+it that runs the machine's own iptables, the same that the engine uses: whoever
+may use an engine may do that, and any image with a shell and chroot will do.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import docker
+from docker.errors import NotFound
+
+from stateroom.backends.docker.engine import translated
+from stateroom.backends.docker.isolation import IPV4, IPV6, Family, Servers, bridge_name, change, is_in_force, rules
+from stateroom.errors import BackendError
+from stateroom.names import KIND
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_INTERFACES = Path("/sys/class/net")
+_SECONDS = 60
+_ATTEMPTS = 3  # another hub may write at the same moment
+_BRIDGED = "cat /proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null || echo 0"
+
+_Run = Callable[[str], str]  # a shell script, run as root on the engine's machine; what it printed
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What is open that should not be, and what closes it."""
+
+    verdict: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.verdict} {self.remedy}"
+
+
+class _Unable(Exception):
+    """The rules cannot be read or written this way; the message says why."""
+
+
+def isolate(client: docker.APIClient, servers: Servers, images: Iterable[str]) -> list[Gap]:
+    """Give the hub's servers their rules, unless they have them; what stays open. Blocks.
+
+    `images` are tried in this order where it takes a container.
+    """
+    return _gaps(client, servers, images, _bring)
+
+
+def isolation_gaps(client: docker.APIClient, servers: Servers, images: Iterable[str]) -> list[Gap]:
+    """What is open now. Blocks."""
+    return _gaps(client, servers, images, _require)
+
+
+def lift_isolation(client: docker.APIClient, hub: str, images: Iterable[str]) -> list[Gap]:
+    """Remove all rules of the hub and nothing else; what could not be removed. Blocks."""
+    nothing = Servers(hub, (), "", 0)
+
+    def lift(run: _Run) -> None:
+        _bring(run, IPV4, nothing)
+        with contextlib.suppress(_Unable):  # there may be no IPv6
+            _bring(run, IPV6, nothing)
+
+    try:
+        _one_way(_ways(client, images), lift)
+    except _Unable as error:
+        return [Gap(f"The hub's packet rules stay: {error}.", "They do no harm where its network is gone.")]
+    return []
+
+
+def _gaps(
+    client: docker.APIClient, servers: Servers, images: Iterable[str], work: Callable[[_Run, Family, Servers], None]
+) -> list[Gap]:
+    gaps: list[Gap] = []
+
+    def close(run: _Run) -> None:
+        for family in _families(servers):
+            work(run, family, servers)
+        gaps.extend(_talkative(servers, run(_BRIDGED)))
+
+    try:
+        _one_way(_ways(client, images), close)
+    except _Unable as error:
+        gaps.append(
+            Gap(
+                f"Servers reach ports of this machine and a cloud's metadata service: {error}.",
+                "Run `stateroom up` again as root on the engine's machine, with iptables installed.",
+            )
+        )
+    return gaps
+
+
+def _families(servers: Servers) -> list[Family]:
+    return [IPV4, *([IPV6] if any(network.ipv6 for network in servers.networks) else [])]
+
+
+def _bring(run: _Run, family: Family, servers: Servers) -> None:
+    wanted = rules(servers, family)
+    saved = run(_saving(family))
+    for attempt in range(_ATTEMPTS):
+        if is_in_force(saved, servers.hub, wanted):
+            return
+        lines = change(saved, servers.hub, wanted)
+        if not lines:
+            return
+        try:
+            saved = run(f"{family.program}-restore --noflush <<'END'\n{lines}END\n{_saving(family)}")
+        except _Unable:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            saved = run(_saving(family))
+    if not is_in_force(saved, servers.hub, wanted):
+        raise _Unable("the rules were written and are not there")
+
+
+def _require(run: _Run, family: Family, servers: Servers) -> None:
+    if not is_in_force(run(_saving(family)), servers.hub, rules(servers, family)):
+        raise _Unable("the hub's packet rules are not there, or not as they should be")
+
+
+def _saving(family: Family) -> str:
+    return f"{family.program}-save -t filter"
+
+
+def _talkative(servers: Servers, bridged: str) -> Iterator[Gap]:
+    """Networks within which no rule is asked: the kernel asks for them only where it is told to."""
+    for network in servers.networks:
+        if network.icc and bridged.strip() != "1":
+            yield Gap(
+                f'Servers on the network "{network.name}" reach each other.',
+                "Make it anew with the option com.docker.network.bridge.enable_icc=false.",
+            )
+
+
+def _one_way(ways: Iterable[_Run], work: Callable[[_Run], None]) -> None:
+    """Do the work in the first way that can. Raises _Unable of the last one."""
+    unable = _Unable("it takes root, or an image of the catalog on the engine")
+    for way in ways:
+        try:
+            return work(way)
+        except _Unable as error:
+            unable = error
+    raise unable
+
+
+def _ways(client: docker.APIClient, images: Iterable[str]) -> Iterator[_Run]:
+    if os.geteuid() == 0 and _is_here(client):
+        yield _run_here
+    if image := next((image for image in images if _is_there(client, image)), ""):
+        yield partial(_run_in_container, client, image)
+
+
+def _is_here(client: docker.APIClient) -> bool:
+    """Whether this is the engine's machine: it has the bridge of a network with an id that no other engine made."""
+    with contextlib.suppress(BackendError), translated():
+        numbers = [found["Id"] for found in client.networks(filters={"driver": "bridge"})]
+        return any((_INTERFACES / bridge_name(number)).exists() for number in numbers)
+    return False
+
+
+def _is_there(client: docker.APIClient, image: str) -> bool:
+    with contextlib.suppress(BackendError), translated():
+        try:
+            client.inspect_image(image)
+        except NotFound:
+            return False
+        return True
+    return False
+
+
+def _run_here(script: str) -> str:
+    try:
+        ended = subprocess.run(
+            ["/bin/sh", "-ec", script],
+            env={**os.environ, "PATH": _PATH},
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise _Unable(str(error)) from error
+    return _output(ended.returncode, ended.stdout, ended.stderr)
+
+
+def _run_in_container(client: docker.APIClient, image: str, script: str) -> str:
+    try:
+        with translated():
+            container = client.create_container_from_config(_one_shot(image, script))["Id"]
+            try:
+                client.start(container)
+                status = client.wait(container, timeout=_SECONDS)["StatusCode"]
+                out, err = (client.logs(container, stdout=first, stderr=not first) for first in (True, False))
+            finally:
+                client.remove_container(container, force=True, v=True)
+    except BackendError as error:
+        raise _Unable(str(error).rstrip(".")) from error
+    return _output(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
+
+
+def _one_shot(image: str, script: str) -> dict[str, object]:
+    return {
+        "Image": image,
+        "User": "0:0",
+        "Entrypoint": ["/bin/sh", "-c", 'exec chroot /host /bin/sh -ec "$SCRIPT"'],
+        "Cmd": [],
+        "Env": [f"SCRIPT={script}", f"PATH={_PATH}"],
+        "Labels": {KIND: "isolation"},
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {
+            "NetworkMode": "host",
+            "UsernsMode": "host",
+            # iptables takes a lock in /run.
+            "Binds": ["/:/host:ro", "/run:/host/run"],
+            "CapDrop": ["ALL"],
+            "CapAdd": ["NET_ADMIN", "NET_RAW", "SYS_CHROOT"],
+            "SecurityOpt": ["no-new-privileges", "label=disable"],
+        },
+    }
+
+
+def _output(status: int, out: str, err: str) -> str:
+    if status:
+        said = err.strip().splitlines()
+        raise _Unable(f'iptables could not be used ("{said[-1] if said else f"exit code {status}"}")')
+    return out

@@ -1,0 +1,324 @@
+"""What servers reach and what not, tried from inside containers of the real engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import docker
+import pytest
+
+from contract.engines import BASE_IMAGE, engine_client, hub_of_its_own, stub_image
+from harness.hub import wait_for
+from harness.outside import METADATA, SOMEWHERE, listening, outside
+from stateroom.backends.docker import firewall
+from stateroom.backends.docker.engine import ensure_network
+from stateroom.backends.docker.firewall import isolate, isolation_gaps, lift_isolation
+from stateroom.backends.docker.isolation import Network, Servers, network_from_inspect
+from stateroom.backends.memory import Behaviour
+from stateroom.names import HUB, KIND, network_name
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may write packet rules and make namespaces")
+
+IMAGES = (BASE_IMAGE,)
+PORT = 8888
+
+# Long enough for a slow machine; what is refused is refused at once.
+CONNECT = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20).close()
+    print("open")
+except ConnectionRefusedError:
+    print("refused")
+except OSError as error:
+    print(error)
+"""
+
+
+class Ground:
+    """A hub's network on the engine with containers that stand for its servers."""
+
+    def __init__(self, client: docker.APIClient, hub: str, network: str = "") -> None:
+        self.client = client
+        self.hub = hub
+        self.name = network or network_name(hub)
+        self.gateway = ensure_network(client, self.name, {HUB: hub})
+
+    @property
+    def network(self) -> Network:
+        found = network_from_inspect(self.client.inspect_network(self.name))
+        assert found
+        return found
+
+    def servers(self, port: int) -> Servers:
+        return Servers(self.hub, (self.network,), self.gateway, port)
+
+    def server(self, **host: object) -> str:
+        """A container that listens at port 8888; its id."""
+        listen = f"import socket\ns = socket.create_server(('', {PORT}))\nwhile True: s.accept()[0].close()"
+        payload = {
+            "Image": BASE_IMAGE,
+            "Labels": {HUB: self.hub},
+            "Entrypoint": ["python3", "-c", listen],
+            "Cmd": [],
+            "ExposedPorts": {f"{PORT}/tcp": {}},
+            "HostConfig": {"NetworkMode": self.name, "CapDrop": ["ALL"], "Init": True, **host},
+        }
+        container: str = self.client.create_container_from_config(payload)["Id"]
+        self.client.start(container)
+        return container
+
+    def address(self, container: str) -> str:
+        networks = self.client.inspect_container(container)["NetworkSettings"]["Networks"]
+        return str(networks[self.name]["IPAddress"])
+
+    def tried(self, container: str, address: str, port: int = 80) -> str:
+        """What becomes of a connection from inside a container."""
+        return self.said(container, "python3", "-c", CONNECT, address, str(port))
+
+    def said(self, container: str, *command: str) -> str:
+        task = self.client.exec_create(container, list(command))["Id"]
+        return str(self.client.exec_start(task).decode().strip())
+
+
+@pytest.fixture
+def client() -> Iterator[docker.APIClient]:
+    with engine_client() as client:
+        yield client
+
+
+@contextmanager
+def made_ground(client: docker.APIClient, network: str = "") -> Iterator[Ground]:
+    with hub_of_its_own(client) as hub:
+        try:
+            yield Ground(client, hub, network)
+        finally:
+            lift_isolation(client, hub, IMAGES)
+
+
+@pytest.fixture
+def ground(client: docker.APIClient) -> Iterator[Ground]:
+    with made_ground(client) as ground:
+        yield ground
+
+
+def table(hub: str = "") -> list[str]:
+    """The lines of the machine's packet filter that are ours: those of one hub, or all."""
+    saved = subprocess.run(["iptables-save", "-t", "filter"], capture_output=True, text=True, check=True).stdout
+    mark = f'"stateroom hub {hub} ' if hub else "STATEROOM"
+    return [re.sub(r"\[.*\]", "", line) for line in saved.splitlines() if mark in line]
+
+
+def reached(address: str, port: int) -> bool:
+    """Whether the machine itself, and so hub and proxy on it, reach an address."""
+    with socket.create_connection((address, port), timeout=20):
+        return True
+
+
+def machine_address() -> str:
+    """An address of the machine beside its networks of containers."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.connect((SOMEWHERE, 9))  # sends nothing
+        return str(probe.getsockname()[0])
+
+
+def test_servers_reach_the_outside_and_their_hub_and_nothing_else_of_the_machine(ground: Ground) -> None:
+    server, another = ground.server(), ensure_network(ground.client, f"{ground.name}-b", {HUB: ground.hub})
+    with outside(), listening(ground.gateway) as hub, listening("0.0.0.0") as other:
+        everything = {
+            "hub": (ground.gateway, hub),
+            "outside": (SOMEWHERE, 80),
+            "metadata": (METADATA, 80),
+            "gateway": (ground.gateway, other),
+            "another bridge": (another, other),
+            "machine": (machine_address(), other),
+        }
+
+        def tried() -> dict[str, str]:
+            return {what: ground.tried(server, *where) for what, where in everything.items()}
+
+        assert set(tried().values()) == {"open"}  # what is open without the rules
+        assert isolate(ground.client, ground.servers(hub), IMAGES) == []
+        assert tried() == dict.fromkeys(everything, "refused") | {"hub": "open", "outside": "open"}
+        assert reached(ground.address(server), PORT)
+
+
+def test_servers_do_not_reach_each_other_even_where_the_engine_lets_them(client: docker.APIClient) -> None:
+    name = f"test-{uuid4().hex[:10]}"
+    client.create_network(name, driver="bridge")
+    try:
+        with made_ground(client, name) as ground, listening(ground.gateway) as hub:
+            first, second = ground.server(), ground.server()
+            assert ground.tried(first, ground.address(second), PORT) == "open"
+            assert isolate(client, ground.servers(hub), IMAGES) == []
+            assert ground.tried(first, ground.address(second), PORT) == "refused"
+            assert reached(ground.address(first), PORT)
+    finally:
+        client.remove_network(name)
+
+
+def test_servers_of_two_networks_of_a_hub_do_not_reach_each_other_and_both_reach_it(ground: Ground) -> None:
+    ensure_network(ground.client, f"{ground.name}-b", {HUB: ground.hub})
+    other = Ground(ground.client, ground.hub, f"{ground.name}-b")
+    first, second = ground.server(), other.server()
+    with listening(ground.gateway) as hub, listening("0.0.0.0") as closed:
+        both = Servers(ground.hub, (ground.network, other.network), ground.gateway, hub)
+        assert isolate(ground.client, both, IMAGES) == []
+        assert other.tried(second, ground.gateway, hub) == "open"
+        assert other.tried(second, ground.gateway, closed) == "refused"
+        assert ground.tried(first, other.address(second), PORT) == "refused"
+
+
+def test_a_port_of_the_machine_that_leads_to_a_container_is_refused(ground: Ground) -> None:
+    server = ground.server()
+    with made_ground(ground.client) as other:
+        neighbour = other.server(PublishAllPorts=True)
+        [binding, *_] = ground.client.port(neighbour, PORT)
+        published = int(binding["HostPort"])
+        assert reached("127.0.0.1", published)
+        isolate(ground.client, ground.servers(1), IMAGES)
+        assert ground.tried(server, machine_address(), published) == "refused"
+        assert ground.tried(server, ground.gateway, published) == "refused"
+
+
+def test_servers_find_names_also_where_the_machine_itself_has_the_name_server(ground: Ground) -> None:
+    isolate(ground.client, ground.servers(1), IMAGES)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as name_server:
+        name_server.bind((ground.gateway, 53))
+        name_server.settimeout(30)
+        server = ground.server(Dns=[ground.gateway])
+        ask = ground.client.exec_create(server, ["getent", "hosts", "example.test"])["Id"]
+        ground.client.exec_start(ask, detach=True)
+        query, asker = name_server.recvfrom(512)
+        assert b"\x07example\x04test" in query
+        assert asker[0] == ground.address(server)
+    # What the engine's own name server knows, it still tells.
+    assert ground.said(server, "getent", "hosts", server[:12]).startswith(ground.address(server))
+
+
+def test_applying_twice_leaves_one_set_and_a_changed_port_replaces_it(ground: Ground) -> None:
+    isolate(ground.client, ground.servers(1), IMAGES)
+    once = table()
+    isolate(ground.client, ground.servers(1), IMAGES)
+    assert table() == once
+    isolate(ground.client, ground.servers(2), IMAGES)
+    assert len(table()) == len(once)
+    assert not [line for line in table(ground.hub) if "--dport 1 " in line]
+    assert isolation_gaps(ground.client, ground.servers(2), IMAGES) == []
+    assert isolation_gaps(ground.client, ground.servers(1), IMAGES) != []
+
+
+def test_what_somebody_removed_is_missed_and_put_back(ground: Ground) -> None:
+    isolate(ground.client, ground.servers(1), IMAGES)
+    whole = set(table())
+    subprocess.run(["iptables", "-D", "INPUT", "-j", "STATEROOM-INPUT"], check=True)
+    [gap] = isolation_gaps(ground.client, ground.servers(1), IMAGES)
+    assert "not there" in gap.verdict
+    isolate(ground.client, ground.servers(1), IMAGES)
+    assert set(table()) == whole
+    assert isolation_gaps(ground.client, ground.servers(1), IMAGES) == []
+
+
+def test_rules_are_removed_exactly(ground: Ground) -> None:
+    before = table()
+    isolate(ground.client, ground.servers(1), IMAGES)
+    assert table(ground.hub)
+    assert lift_isolation(ground.client, ground.hub, IMAGES) == []
+    assert sorted(table()) == sorted(before)
+    assert lift_isolation(ground.client, ground.hub, IMAGES) == []
+
+
+def test_two_hubs_do_not_disturb_each_other_even_on_one_network(ground: Ground) -> None:
+    server = ground.server()
+    with listening(ground.gateway) as hub, listening(ground.gateway) as other_hub:
+        other = Servers(f"{ground.hub}-2", (ground.network,), ground.gateway, other_hub)
+        try:
+            isolate(ground.client, ground.servers(hub), IMAGES)
+            alone = table(ground.hub)
+            isolate(ground.client, other, IMAGES)
+            isolate(ground.client, ground.servers(hub), IMAGES)
+            assert [ground.tried(server, ground.gateway, port) for port in (hub, other_hub)] == ["open", "open"]
+            assert sorted(table(ground.hub)) == sorted(alone)
+        finally:
+            lift_isolation(ground.client, other.hub, IMAGES)
+        assert sorted(table(ground.hub)) == sorted(alone)
+        assert ground.tried(server, ground.gateway, other_hub) == "refused"
+
+
+def test_where_this_is_not_root_a_container_writes_the_rules(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(firewall.os, "geteuid", lambda: 1000)
+    assert isolate(ground.client, ground.servers(1), IMAGES) == []
+    written = table(ground.hub)
+    assert isolation_gaps(ground.client, ground.servers(1), IMAGES) == []
+    assert lift_isolation(ground.client, ground.hub, IMAGES) == []
+    assert not table(ground.hub)
+    monkeypatch.undo()
+    isolate(ground.client, ground.servers(1), IMAGES)
+    assert table(ground.hub) == written
+    assert not ground.client.containers(all=True, filters={"label": f"{KIND}=isolation"})
+
+
+def test_where_nothing_works_it_is_told_what_is_open(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(firewall.os, "geteuid", lambda: 1000)
+    [gap] = isolate(ground.client, ground.servers(1), ("stateroom.test/not-there:1",))
+    assert "Servers reach ports of this machine" in gap.verdict
+    assert "it takes root" in gap.verdict
+    assert "as root" in gap.remedy
+    assert not table(ground.hub)
+
+
+def test_without_iptables_it_is_told_what_is_open(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(firewall, "_PATH", str(tmp_path))
+    [gap] = isolate(ground.client, ground.servers(1), ())
+    assert "iptables-save: not found" in gap.verdict
+
+
+@contextmanager
+def hub_in_a_container(ground: Ground) -> Iterator[tuple[str, dict[str, str]]]:
+    """The container of a hub, on a network that is not its servers', and what it tells once its server runs."""
+    client, front = ground.client, f"{ground.name}-front"
+    ensure_network(client, front, {HUB: ground.hub})
+    here, packages = str(Path(__file__).parents[2]), sysconfig.get_path("purelib")
+    payload = {
+        "Image": BASE_IMAGE,
+        "User": "0",
+        "Labels": {HUB: ground.hub},
+        "Entrypoint": ["/usr/bin/python3", f"{here}/tests/harness/hub_in_container.py"],
+        "Cmd": [ground.hub, stub_image(client, Behaviour.ANSWERS)],
+        "Env": [f"PYTHONPATH={here}/spawner:{here}/tests:{packages}"],
+        "HostConfig": {
+            "NetworkMode": front,
+            "Binds": ["/var/run/docker.sock:/var/run/docker.sock", f"{here}:{here}:ro", f"{packages}:{packages}:ro"],
+        },
+    }
+    container = client.create_container_from_config(payload, f"{ground.hub}-hub")["Id"]
+    client.start(container)
+
+    def told() -> str:
+        words = client.logs(container).decode()
+        assert client.inspect_container(container)["State"]["Running"], words
+        return next((line for line in words.splitlines() if line.startswith("{")), "")
+
+    yield container, json.loads(wait_for(told, "the hub's server"))
+
+
+def test_a_hub_in_a_container_and_its_servers_reach_each_other_and_servers_nothing_else(ground: Ground) -> None:
+    with hub_in_a_container(ground) as (hub, told):
+        server, other = told["server"], ground.server()
+        assert told["listens"] == ground.address(hub)
+        assert ground.tried(server, told["name"], 8081) == "open"
+        assert ground.tried(server, told["name"], 8082) == "refused"
+        assert ground.tried(server, ground.address(other), PORT) == "refused"
+        assert ground.tried(server, ground.gateway, 22) == "refused"
+        assert ground.tried(hub, ground.address(other), PORT) == "open"

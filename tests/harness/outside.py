@@ -1,0 +1,76 @@
+"""What lies beyond the engine's machine, played by a network namespace: no packet leaves the machine."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from uuid import uuid4
+
+METADATA = "169.254.169.254"
+SOMEWHERE = "198.51.100.7"  # an address of nobody's, kept for examples
+_NEAR, _FAR = "203.0.113.1", "203.0.113.2"
+
+_LISTENER = """
+import socket
+with socket.create_server(("", 80)) as server:
+    print(flush=True)
+    while True:
+        server.accept()[0].close()
+"""
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """A host at both addresses that listens at port 80, one hop away."""
+    space = f"test-{uuid4().hex[:8]}"
+    near, far = f"{space[5:]}-n", f"{space[5:]}-f"
+    _ip("netns", "add", space)
+    try:
+        _ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", space)
+        _ip("address", "add", f"{_NEAR}/30", "dev", near)
+        _ip("link", "set", near, "up")
+        for words in ("link set lo up", f"link set {far} up", f"address add {_FAR}/30 dev {far}"):
+            _ip("-n", space, *words.split())
+        for address in (METADATA, SOMEWHERE):
+            _ip("-n", space, "address", "add", f"{address}/32", "dev", "lo")
+            _ip("route", "add", f"{address}/32", "via", _FAR)
+        listener = ["ip", "netns", "exec", space, sys.executable, "-c", _LISTENER]
+        with subprocess.Popen(listener, stdout=subprocess.PIPE) as process:
+            try:
+                assert process.stdout is not None
+                process.stdout.readline()
+                yield
+            finally:
+                process.kill()
+    finally:
+        # Both ends of the cable and the routes go with it.
+        _ip("netns", "delete", space)
+
+
+@contextmanager
+def listening(address: str, port: int = 0) -> Iterator[int]:
+    """A program of this machine that takes connections there; its port."""
+    with socket.create_server((address, port)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    server.accept()[0].close()
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            server.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True)
