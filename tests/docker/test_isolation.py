@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import socket
 import subprocess
 import sysconfig
@@ -18,7 +17,7 @@ import pytest
 
 from contract.engines import BASE_IMAGE, engine_client, hub_of_its_own, stub_image
 from harness.hub import wait_for
-from harness.outside import METADATA, SOMEWHERE, listening, outside
+from harness.outside import CONNECT, METADATA, SOMEWHERE, listening, outside, packet_rules
 from stateroom.backends.docker import firewall
 from stateroom.backends.docker.engine import ensure_network
 from stateroom.backends.docker.firewall import isolate, isolation_gaps, lift_isolation
@@ -30,18 +29,6 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may write p
 
 IMAGES = (BASE_IMAGE,)
 PORT = 8888
-
-# Long enough for a slow machine; what is refused is refused at once.
-CONNECT = """
-import socket, sys
-try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20).close()
-    print("open")
-except ConnectionRefusedError:
-    print("refused")
-except OSError as error:
-    print(error)
-"""
 
 
 class Ground:
@@ -109,13 +96,6 @@ def made_ground(client: docker.APIClient, network: str = "") -> Iterator[Ground]
 def ground(client: docker.APIClient) -> Iterator[Ground]:
     with made_ground(client) as ground:
         yield ground
-
-
-def table(hub: str = "") -> list[str]:
-    """The lines of the machine's packet filter that are ours: those of one hub, or all."""
-    saved = subprocess.run(["iptables-save", "-t", "filter"], capture_output=True, text=True, check=True).stdout
-    mark = f'"stateroom hub {hub} ' if hub else "STATEROOM"
-    return [re.sub(r"\[.*\]", "", line) for line in saved.splitlines() if mark in line]
 
 
 def reached(address: str, port: int) -> bool:
@@ -207,33 +187,33 @@ def test_servers_find_names_also_where_the_machine_itself_has_the_name_server(gr
 
 def test_applying_twice_leaves_one_set_and_a_changed_port_replaces_it(ground: Ground) -> None:
     isolate(ground.client, ground.servers(1), IMAGES)
-    once = table()
+    once = packet_rules()
     isolate(ground.client, ground.servers(1), IMAGES)
-    assert table() == once
+    assert packet_rules() == once
     isolate(ground.client, ground.servers(2), IMAGES)
-    assert len(table()) == len(once)
-    assert not [line for line in table(ground.hub) if "--dport 1 " in line]
+    assert len(packet_rules()) == len(once)
+    assert not [line for line in packet_rules(ground.hub) if "--dport 1 " in line]
     assert isolation_gaps(ground.client, ground.servers(2), IMAGES) == []
     assert isolation_gaps(ground.client, ground.servers(1), IMAGES) != []
 
 
 def test_what_somebody_removed_is_missed_and_put_back(ground: Ground) -> None:
     isolate(ground.client, ground.servers(1), IMAGES)
-    whole = set(table())
+    whole = set(packet_rules())
     subprocess.run(["iptables", "-D", "INPUT", "-j", "STATEROOM-INPUT"], check=True)
     [gap] = isolation_gaps(ground.client, ground.servers(1), IMAGES)
     assert "not there" in gap.verdict
     isolate(ground.client, ground.servers(1), IMAGES)
-    assert set(table()) == whole
+    assert set(packet_rules()) == whole
     assert isolation_gaps(ground.client, ground.servers(1), IMAGES) == []
 
 
 def test_rules_are_removed_exactly(ground: Ground) -> None:
-    before = table()
+    before = packet_rules()
     isolate(ground.client, ground.servers(1), IMAGES)
-    assert table(ground.hub)
+    assert packet_rules(ground.hub)
     assert lift_isolation(ground.client, ground.hub, IMAGES) == []
-    assert sorted(table()) == sorted(before)
+    assert sorted(packet_rules()) == sorted(before)
     assert lift_isolation(ground.client, ground.hub, IMAGES) == []
 
 
@@ -243,27 +223,27 @@ def test_two_hubs_do_not_disturb_each_other_even_on_one_network(ground: Ground) 
         other = Servers(f"{ground.hub}-2", (ground.network,), ground.gateway, other_hub)
         try:
             isolate(ground.client, ground.servers(hub), IMAGES)
-            alone = table(ground.hub)
+            alone = packet_rules(ground.hub)
             isolate(ground.client, other, IMAGES)
             isolate(ground.client, ground.servers(hub), IMAGES)
             assert [ground.tried(server, ground.gateway, port) for port in (hub, other_hub)] == ["open", "open"]
-            assert sorted(table(ground.hub)) == sorted(alone)
+            assert sorted(packet_rules(ground.hub)) == sorted(alone)
         finally:
             lift_isolation(ground.client, other.hub, IMAGES)
-        assert sorted(table(ground.hub)) == sorted(alone)
+        assert sorted(packet_rules(ground.hub)) == sorted(alone)
         assert ground.tried(server, ground.gateway, other_hub) == "refused"
 
 
 def test_where_this_is_not_root_a_container_writes_the_rules(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(firewall.os, "geteuid", lambda: 1000)
     assert isolate(ground.client, ground.servers(1), IMAGES) == []
-    written = table(ground.hub)
+    written = packet_rules(ground.hub)
     assert isolation_gaps(ground.client, ground.servers(1), IMAGES) == []
     assert lift_isolation(ground.client, ground.hub, IMAGES) == []
-    assert not table(ground.hub)
+    assert not packet_rules(ground.hub)
     monkeypatch.undo()
     isolate(ground.client, ground.servers(1), IMAGES)
-    assert table(ground.hub) == written
+    assert packet_rules(ground.hub) == written
     assert not ground.client.containers(all=True, filters={"label": f"{KIND}=isolation"})
 
 
@@ -273,7 +253,7 @@ def test_where_nothing_works_it_is_told_what_is_open(ground: Ground, monkeypatch
     assert "Servers reach ports of this machine" in gap.verdict
     assert "it takes root" in gap.verdict
     assert "as root" in gap.remedy
-    assert not table(ground.hub)
+    assert not packet_rules(ground.hub)
 
 
 def test_without_iptables_it_is_told_what_is_open(

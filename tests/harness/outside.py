@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import subprocess
 import sys
@@ -20,6 +21,19 @@ with socket.create_server(("", 80)) as server:
     print(flush=True)
     while True:
         server.accept()[0].close()
+"""
+
+
+# Tries a connection inside a container. Long enough for a slow machine; what is refused is refused at once.
+CONNECT = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20).close()
+    print("open")
+except ConnectionRefusedError:
+    print("refused")
+except OSError as error:
+    print(error)
 """
 
 
@@ -70,6 +84,13 @@ def listening(address: str, port: int = 0) -> Iterator[int]:
         finally:
             server.shutdown(socket.SHUT_RDWR)
             thread.join()
+
+
+def packet_rules(hub: str = "") -> list[str]:
+    """The lines of the machine's packet filter that are ours: those of one hub, or all."""
+    saved = subprocess.run(["iptables-save", "-t", "filter"], capture_output=True, text=True, check=True).stdout
+    mark = f'"stateroom hub {hub} ' if hub else "STATEROOM"
+    return [re.sub(r"\[.*\]", "", line) for line in saved.splitlines() if mark in line]
 
 
 def _ip(*words: str) -> None:

@@ -129,8 +129,8 @@ def test_again_replaces_all_and_leaves_one_set() -> None:
     assert "20001" not in after
 
 
-def test_without_a_chain_of_dockers_packets_come_from_the_machines_own() -> None:
-    without = BARE.replace(":DOCKER-USER - [0:0]\n", "").replace("DOCKER-USER", "FORWARD")
+def test_where_no_packet_comes_to_dockers_chain_the_machines_own_is_used() -> None:
+    without = BARE.replace("-A FORWARD -j DOCKER-USER\n", "")
     assert "-I FORWARD -j STATEROOM-FORWARD" in change(without, "lab", rules(SERVERS))
 
 

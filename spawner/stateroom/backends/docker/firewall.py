@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import docker
 from docker.errors import NotFound
@@ -24,7 +24,6 @@ from stateroom.errors import BackendError
 from stateroom.names import KIND
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_INTERFACES = Path("/sys/class/net")
 _SECONDS = 60
 _ATTEMPTS = 3  # another hub may write at the same moment
 _BRIDGED = "cat /proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null || echo 0"
@@ -161,8 +160,8 @@ def _ways(client: docker.APIClient, images: Iterable[str]) -> Iterator[_Run]:
 def _is_here(client: docker.APIClient) -> bool:
     """Whether this is the engine's machine: it has the bridge of a network with an id that no other engine made."""
     with contextlib.suppress(BackendError), translated():
-        numbers = [found["Id"] for found in client.networks(filters={"driver": "bridge"})]
-        return any((_INTERFACES / bridge_name(number)).exists() for number in numbers)
+        bridges = {bridge_name(found["Id"]) for found in client.networks(filters={"driver": "bridge"})}
+        return any(name in bridges for _, name in socket.if_nameindex())
     return False
 
 

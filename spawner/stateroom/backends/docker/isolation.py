@@ -179,8 +179,9 @@ def _put(rule: Rule, words: str) -> str:
 
 
 def _hooks(lines: Sequence[str]) -> tuple[str, str]:
-    """Where packets come to our chains: before the machine's own rules, and Docker's if its chain is there."""
-    before = "DOCKER-USER" if _has_chain(lines, "DOCKER-USER") else "FORWARD"
+    """Where packets come to our chains: before the machine's own rules, and before Docker's."""
+    # A chain that is left over from another way of running the engine sees no packets.
+    before = "DOCKER-USER" if "-A FORWARD -j DOCKER-USER" in lines else "FORWARD"
     return f"-I {before} -j {FORWARD}", f"-I INPUT -j {INPUT}"
 
 

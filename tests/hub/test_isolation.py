@@ -1,0 +1,39 @@
+"""`stateroom up` keeps servers from the machine that they run on, and `stateroom down` leaves no trace of that."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from harness.hub import running_hub
+from harness.outside import CONNECT, listening, packet_rules
+from stateroom.cli.data import DataFolder
+from stateroom.names import network_name
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees packet rules")
+def test_up_writes_packet_rules_once_and_down_removes_them(tmp_path: Path) -> None:
+    with running_hub(tmp_path) as hub:
+        person = hub.person()
+        person.started()
+        settings = DataFolder(hub.data).settings()
+        assert settings
+        pools = hub.servers.engine.networks.get(network_name(hub.id)).attrs["IPAM"]["Config"]
+        gateway = pools[0]["Gateway"]
+
+        def tried(port: int) -> str:
+            return hub.servers.output(person.name, "python3", "-c", CONNECT, gateway, str(port)).strip()
+
+        with listening("0.0.0.0") as other:
+            assert [tried(settings.hub_port), tried(other), tried(settings.port)] == ["open", "refused", "refused"]
+        once = packet_rules(hub.id)
+        hub.interrupt()
+        hub.up()
+        assert packet_rules(hub.id) == once
+        assert "Isolation  servers reach the outside and their hub" in hub.log()
+        assert "Isolation  is not complete" not in hub.log()
+        hub.command("down")
+        assert packet_rules(hub.id) == []
+        person.close()
