@@ -51,6 +51,8 @@ _MOST_PROMISES = 10  # for each byte of the machine's
 _GROUP_ID = re.compile(r"[0-9]{1,10}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+_NO_NETWORKS = ("host", "none", "bridge", "default")  # of one's own: these are the engine's
 _LONGEST_NAME = 255
 _LARGEST_GROUP_ID = 2**31 - 1
 _LEAST_IDLE = 60.0
@@ -140,6 +142,14 @@ def _parse_dns_label(value: object) -> str:
     raise ValueError(f"{quoted(value)} is not a name in Kubernetes; write lower-case letters, digits and '-'")
 
 
+def _parse_network(value: object) -> str:
+    if not isinstance(value, str) or not _NETWORK.fullmatch(value):
+        raise ValueError(f"{quoted(value)} is not a network's name; write letters, digits, '_', '.' or '-'")
+    if value in _NO_NETWORKS:
+        raise ValueError(f"{quoted(value)} is no network for servers; name one of their own")
+    return value
+
+
 def _parse_variable_name(value: object) -> str:
     if not isinstance(value, str) or not _VARIABLE.fullmatch(value):
         raise ValueError(f"{quoted(value)} is not a variable's name; write letters, digits and '_'")
@@ -195,6 +205,7 @@ IdleTime = Annotated[Duration, _at_least(_LEAST_IDLE, format_duration)]
 Id = Annotated[str, BeforeValidator(parse_id), _text_schema(f"^{_ID.pattern}$", "unified")]
 Name = Annotated[str, BeforeValidator(parse_name), WithJsonSchema({"type": "string", "minLength": 1})]
 DnsLabel = Annotated[str, BeforeValidator(_parse_dns_label), _text_schema(f"^{_DNS_LABEL.pattern}$", "research")]
+NetworkName = Annotated[str, BeforeValidator(_parse_network), _text_schema(f"^{_NETWORK.pattern}$", "research")]
 VariableName = Annotated[str, BeforeValidator(_parse_variable_name)]
 VariableText = Annotated[
     str, BeforeValidator(_parse_variable_text), WithJsonSchema({"type": ["string", "number", "boolean"]})
@@ -395,6 +406,9 @@ class Identity(Model):
         (), description="Numbers of further groups of the server's processes, for shared file systems."
     )
     service_account: DnsLabel | None = Field(None, description="The service account of the pod, on Kubernetes.")
+    network: NetworkName | None = Field(
+        None, description="The network of the servers, on Docker; made when the hub starts if it is not there."
+    )
 
 
 class Group(Model):
@@ -504,7 +518,9 @@ class Capacity(Model):
 class DockerSettings(Model):
     """What only Docker knows."""
 
-    network: str | None = Field(None, description="An existing network for the servers; made by Stateroom if left out.")
+    network: NetworkName | None = Field(
+        None, description="An existing network for the servers; made by Stateroom if left out."
+    )
     capacity: Capacity = Field(default_factory=Capacity, description="How much of the machine servers may be promised.")
 
 

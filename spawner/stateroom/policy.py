@@ -11,7 +11,8 @@ The rules, in full:
 - What `users` says of this user beats both, whether wider or narrower.
 - Variables: the catalog's, then those of the user's groups in the catalog's
   order, then the user's; the later wins. Numbers of supplemental groups are
-  united. Of service accounts the last one counts, in the same order.
+  united. Of service accounts and of networks the last one counts, in the same
+  order.
 - The totals of all the user's groups hold at once.
 
 Form, REST and every start ask for the same Allowance, so what is shown is what
@@ -204,13 +205,19 @@ def _custom(catalog: Catalog, person: Person) -> Custom | None:
 def _identity(catalog: Catalog, person: Person) -> Identity:
     environment: dict[str, str] = {}
     groups: dict[int, None] = {}
-    account = None
+    account = network = None
     for identity in identities_of(catalog, person).values():
         environment |= identity.environment
         groups |= dict.fromkeys(identity.supplemental_groups)
         account = identity.service_account or account
+        network = identity.network or network
     return Identity().model_copy(
-        update={"environment": environment, "supplemental_groups": tuple(groups), "service_account": account}
+        update={
+            "environment": environment,
+            "supplemental_groups": tuple(groups),
+            "service_account": account,
+            "network": network,
+        }
     )
 
 

@@ -15,18 +15,22 @@ from uuid import uuid4
 import docker
 import pytest
 
-from contract.engines import BASE_IMAGE, engine_client, hub_of_its_own, stub_image
+from contract.engines import BASE_IMAGE, docker_subject, engine_client, hub_of_its_own, make_spec, stub_image
 from harness.hub import wait_for
 from harness.outside import CONNECT, METADATA, SOMEWHERE, listening, outside, packet_rules
-from stateroom.backends.docker import firewall
+from stateroom.backends.docker import DockerBackend, firewall
 from stateroom.backends.docker.engine import ensure_network
-from stateroom.backends.docker.firewall import isolate, isolation_gaps, lift_isolation
+from stateroom.backends.docker.firewall import isolate, lift_isolation, missing_isolation
 from stateroom.backends.docker.isolation import Network, Servers, network_from_inspect
+from stateroom.backends.docker.network import hub_place
 from stateroom.backends.memory import Behaviour
+from stateroom.deadline import Deadline
+from stateroom.loading import parse_catalog
 from stateroom.names import HUB, KIND, network_name
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may write packet rules and make namespaces")
 
+CATALOG = (Path(__file__).parents[2] / "config" / "minimal.yaml").read_text()
 IMAGES = (BASE_IMAGE,)
 PORT = 8888
 
@@ -193,19 +197,19 @@ def test_applying_twice_leaves_one_set_and_a_changed_port_replaces_it(ground: Gr
     isolate(ground.client, ground.servers(2), IMAGES)
     assert len(packet_rules()) == len(once)
     assert not [line for line in packet_rules(ground.hub) if "--dport 1 " in line]
-    assert isolation_gaps(ground.client, ground.servers(2), IMAGES) == []
-    assert isolation_gaps(ground.client, ground.servers(1), IMAGES) != []
+    assert missing_isolation(ground.client, ground.servers(2), IMAGES) == []
+    assert missing_isolation(ground.client, ground.servers(1), IMAGES) != []
 
 
 def test_what_somebody_removed_is_missed_and_put_back(ground: Ground) -> None:
     isolate(ground.client, ground.servers(1), IMAGES)
     whole = set(packet_rules())
     subprocess.run(["iptables", "-D", "INPUT", "-j", "STATEROOM-INPUT"], check=True)
-    [gap] = isolation_gaps(ground.client, ground.servers(1), IMAGES)
+    [gap] = missing_isolation(ground.client, ground.servers(1), IMAGES)
     assert "not there" in gap.verdict
     isolate(ground.client, ground.servers(1), IMAGES)
     assert set(packet_rules()) == whole
-    assert isolation_gaps(ground.client, ground.servers(1), IMAGES) == []
+    assert missing_isolation(ground.client, ground.servers(1), IMAGES) == []
 
 
 def test_rules_are_removed_exactly(ground: Ground) -> None:
@@ -238,7 +242,7 @@ def test_where_this_is_not_root_a_container_writes_the_rules(ground: Ground, mon
     monkeypatch.setattr(firewall.os, "geteuid", lambda: 1000)
     assert isolate(ground.client, ground.servers(1), IMAGES) == []
     written = packet_rules(ground.hub)
-    assert isolation_gaps(ground.client, ground.servers(1), IMAGES) == []
+    assert missing_isolation(ground.client, ground.servers(1), IMAGES) == []
     assert lift_isolation(ground.client, ground.hub, IMAGES) == []
     assert not packet_rules(ground.hub)
     monkeypatch.undo()
@@ -295,10 +299,36 @@ def hub_in_a_container(ground: Ground) -> Iterator[tuple[str, dict[str, str]]]:
 
 def test_a_hub_in_a_container_and_its_servers_reach_each_other_and_servers_nothing_else(ground: Ground) -> None:
     with hub_in_a_container(ground) as (hub, told):
-        server, other = told["server"], ground.server()
-        assert told["listens"] == ground.address(hub)
-        assert ground.tried(server, told["name"], 8081) == "open"
-        assert ground.tried(server, told["name"], 8082) == "refused"
-        assert ground.tried(server, ground.address(other), PORT) == "refused"
-        assert ground.tried(server, ground.gateway, 22) == "refused"
+        other = ground.server()
+        for server in (told["ada"], told["bob"]):
+            assert ground.tried(server, told["name"], 8081) == "open"
+            assert ground.tried(server, told["name"], 8082) == "refused"
+            assert ground.tried(server, ground.address(other), PORT) == "refused"
+            assert ground.tried(server, ground.gateway, 22) == "refused"
         assert ground.tried(hub, ground.address(other), PORT) == "open"
+
+
+async def test_a_group_has_a_network_of_its_own_which_is_as_closed(client: docker.APIClient) -> None:
+    async with docker_subject() as subject:
+        name = f"{subject.hub}-research"
+        text = f"groups: {{research: {{identity: {{network: {name}}}}}}}\n{CATALOG}"
+        with listening("0.0.0.0") as hub, listening("0.0.0.0") as closed:
+            try:
+                place = hub_place(client, parse_catalog(text), subject.hub, hub)
+                assert isolate(client, place.servers, IMAGES) == []
+                ada, bob = make_spec(subject), make_spec(subject, user="bob", network=name)
+                for spec in (ada, bob):
+                    await subject.backend.start(spec, Deadline.after(60, "waiting"), lambda _: None)
+                ground, inner = Ground(client, subject.hub), Ground(client, subject.hub, name)
+                assert ground.gateway != inner.gateway
+                assert ground.tried(bob.ref.name, place.address, hub) == "open"
+                assert ground.tried(bob.ref.name, place.address, closed) == "refused"
+                assert ground.tried(bob.ref.name, inner.gateway, closed) == "refused"
+                assert ground.tried(bob.ref.name, ground.address(ada.ref.name), PORT) == "refused"
+                assert ground.tried(ada.ref.name, inner.address(bob.ref.name), PORT) == "refused"
+                again = DockerBackend(subject.hub, subject.network, subject.homes)
+                addresses = {server.ref: server.state.address for server in await again.list()}
+                await again.close()
+                assert addresses[bob.ref] == f"http://{inner.address(bob.ref.name)}:{PORT}"
+            finally:
+                lift_isolation(client, subject.hub, IMAGES)

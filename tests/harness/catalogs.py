@@ -307,6 +307,7 @@ def _identity() -> st.SearchStrategy[Data]:
             "environment": _variables(),
             "supplemental_groups": st.lists(st.integers(1, 2**31 - 1), max_size=3),
             "service_account": st.none() | st.sampled_from(["research", "a-b-0"]),
+            "network": st.none() | st.sampled_from(["research", "Lab_2.x"]),
         },
     )
 

@@ -1,6 +1,7 @@
 """`python hub_in_container.py HUB IMAGE`: what of a hub meets the engine, run inside a container on that engine.
 
-Listens where `configure` says that the hub listens, starts a server and tells on one line what came of it.
+Listens where `configure` says that the hub listens, starts a server on each of its networks, and tells
+on one line what came of it.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ import sys
 import tempfile
 import threading
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from traitlets.config import Config
 
@@ -25,10 +25,12 @@ from stateroom.names import HomeRef, ServerRef, network_name
 from stateroom.spec import ServerSpec
 
 _CATALOG = """\
+# The group's servers are on a network of their own.
 version: 1
 hub: {hub}
 images: [{{id: unified, image: "{image}", default: true}}]
 sizes: [{{id: small, cpu: 1, memory: 1 GiB, default: true}}]
+groups: {{research: {{identity: {{network: {hub}-research}}}}}}
 """
 
 
@@ -40,22 +42,28 @@ async def main(hub: str, image: str) -> None:
     for port in (8081, 8082):
         listen(c.JupyterHub.hub_ip, port)
     backend = DockerBackend(hub, network_name(hub), DockerHome())
-    ref = ServerRef(hub, "ada")
-    spec = ServerSpec(
-        ref=ref,
-        home=HomeRef(hub, "ada", 1),
+    servers = [wanted(hub, image, "ada", None), wanted(hub, image, "bob", f"{hub}-research")]
+    for spec in servers:
+        await backend.start(spec, Deadline.after(60, "waiting for the server"), lambda _: None)
+    told = {"listens": c.JupyterHub.hub_ip, "name": c.JupyterHub.hub_connect_ip}
+    print(json.dumps(told | {spec.ref.user: spec.ref.name for spec in servers}), flush=True)
+    threading.Event().wait()
+
+
+def wanted(hub: str, image: str, user: str, network: str | None) -> ServerSpec:
+    """A server that does little."""
+    return ServerSpec(
+        ref=ServerRef(hub, user),
+        home=HomeRef(hub, user, 1),
         image=image,
         cpu=1000,
         memory=2**28,
-        base_url="/user/ada/",
+        base_url=f"/user/{user}/",
         mount="notebooks",
-        environment={"JUPYTERHUB_SERVICE_PREFIX": "/user/ada/"},
+        environment={"JUPYTERHUB_SERVICE_PREFIX": f"/user/{user}/"},
         secrets={},
+        network=network,
     )
-    address = await backend.start(spec, Deadline.after(60, "waiting for the server"), lambda _: None)
-    told = {"listens": c.JupyterHub.hub_ip, "name": c.JupyterHub.hub_connect_ip, "server": ref.name}
-    print(json.dumps(told | {"address": urlsplit(address).hostname}), flush=True)
-    threading.Event().wait()
 
 
 def listen(address: str, port: int) -> None:

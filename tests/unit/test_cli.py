@@ -119,7 +119,7 @@ groups:
     custom: {cpu: {max: 16}}
     quota: {cpu: 32}
     total: {cpu: 64, gpu: 4}
-    identity: {environment: {TEAM: research}, supplemental_groups: [2001], service_account: research}
+    identity: {environment: {TEAM: research}, supplemental_groups: [2001], service_account: research, network: lab}
   teachers:
 users: {ada: {quota: {servers: 5}, identity: {environment: {TEAM: ada}}}}
 environment: {LANG: C.UTF-8}
@@ -155,6 +155,7 @@ environment: {LANG: C.UTF-8}
             "TEAM ada user ada",
             "groups 2001 group research",
             "service account research group research",
+            "network lab group research",
         ]
 
     def test_what_is_not_offered_says_to_whom_it_is(self, tmp_path: Path) -> None:

@@ -24,13 +24,15 @@ from stateroom.backends.docker.isolation import (
 )
 
 CASES = Path(__file__).parents[1] / "data" / "isolation"
-NETWORK = Network("stateroom-net", "br-0123456789ab")
+NETWORK = Network("stateroom-net", "br-0123456789ab", "172.18.0.1")
+RESEARCH = Network("research", "br-research", "172.19.0.1")
 SERVERS = Servers("lab", (NETWORK,), "172.18.0.1", 20001)
 INSPECTED = {
     "Name": "stateroom-net",
     "Id": "0123456789ab" + "f" * 52,
     "Driver": "bridge",
     "EnableIPv6": False,
+    "IPAM": {"Config": [{"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"}]},
     "Options": {"com.docker.network.bridge.enable_icc": "false"},
     "Containers": {},
 }
@@ -78,13 +80,13 @@ def on_machine(saved: str, text: str) -> str:
     ("case", "servers", "family"),
     [
         ("one-network", SERVERS, IPV4),
-        ("two-networks", replace(SERVERS, networks=(NETWORK, Network("research", "br-research"))), IPV4),
+        ("two-networks", replace(SERVERS, networks=(NETWORK, RESEARCH)), IPV4),
         (
             "hub-in-container",
             replace(SERVERS, networks=(replace(NETWORK, hub_container="172.18.0.5"),), address="", port=8081),
             IPV4,
         ),
-        ("ipv6", replace(SERVERS, networks=(replace(NETWORK, ipv6=True), Network("research", "br-research"))), IPV6),
+        ("ipv6", replace(SERVERS, networks=(replace(NETWORK, ipv6=True), RESEARCH)), IPV6),
     ],
 )
 def test_rules_are_the_golden_ones(case: str, servers: Servers, family: Family) -> None:
@@ -148,7 +150,7 @@ class TestNetworks:
     def test_or_as_its_maker_wanted(self) -> None:
         options = {"com.docker.network.bridge.name": "lab0"}
         found = network_from_inspect(INSPECTED | {"Options": options, "EnableIPv6": True})
-        assert found == Network("stateroom-net", "lab0", ipv6=True, icc=True)
+        assert found == replace(NETWORK, bridge="lab0", ipv6=True, icc=True)
 
     def test_the_hubs_container_has_an_address_on_it(self) -> None:
         containers = {"abc": {"IPv4Address": "172.18.0.5/16"}, "def": {"IPv4Address": "172.18.0.6/16"}}

@@ -40,6 +40,7 @@ groups:
       environment: {TEAM: research, LANG: de_DE.UTF-8}
       supplemental_groups: [2001, 2002]
       service_account: research
+      network: stateroom-research
 """
 LEAST_RESERVE = "\nreserve: {cpu: 0.001, memory: 0.05}\n"
 GPU_SIZE = SHIPPED.replace("sizes:\n", "sizes:\n  - {id: gpu, cpu: 4, memory: 8 GiB, gpu: 2}\n")

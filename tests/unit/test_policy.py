@@ -48,6 +48,7 @@ groups:
       environment: {TEAM: teaching, COURSE: one}
       supplemental_groups: [2002, 2001]
       service_account: teaching
+      network: teaching
   research:
     custom: {cpu: {max: 16}, memory: {min: 512 MiB}, gpu: {min: 0, max: 8}}
     quota: {servers: 2, cpu: 12, memory: 128 GiB}
@@ -56,6 +57,7 @@ groups:
       environment: {TEAM: research, EDITOR: emacs}
       supplemental_groups: [2001, 2003]
       service_account: research
+      network: research
   silent: {}
 users:
   bob:
@@ -250,13 +252,15 @@ class TestIdentity:
         assert numbers("research", "teaching") == (2002, 2001, 2003)
         assert numbers("research", name="bob") == (2001, 2003, 2004)
 
-    def test_of_service_accounts_the_last_counts(self, grouped: Catalog) -> None:
-        def account(name: str, *groups: str) -> str | None:
-            return allowance_for(grouped, person(name, *groups)).identity.service_account
+    def test_of_service_accounts_and_networks_the_last_counts(self, grouped: Catalog) -> None:
+        def given(name: str, *groups: str) -> tuple[str | None, str | None]:
+            identity = allowance_for(grouped, person(name, *groups)).identity
+            return identity.service_account, identity.network
 
-        assert account("carl", "research", "teaching", "silent") == "research"
-        assert account("carl", "teaching", "silent") == "teaching"
-        assert account("bob", "research") == "bob"
+        assert given("carl", "research", "teaching", "silent") == ("research", "research")
+        assert given("carl", "teaching", "silent") == ("teaching", "teaching")
+        assert given("bob", "research") == ("bob", "research")
+        assert given("carl") == (None, None)
 
 
 def test_what_is_reserved_and_how_much_the_machine_may_promise_come_from_the_catalog() -> None:

@@ -112,13 +112,18 @@ def test_a_groups_identity_reaches_the_spec() -> None:
 environment: {TEAM: none, LANG: C.UTF-8}
 groups:
   research:
-    identity: {environment: {TEAM: research}, supplemental_groups: [2001, 2002], service_account: research}
+    identity:
+      environment: {TEAM: research}
+      supplemental_groups: [2001, 2002]
+      service_account: research
+      network: lab
 """
     spec = spec_of(groups, {}, "research")
     assert (spec.environment["TEAM"], spec.environment["LANG"]) == ("research", "C.UTF-8")
-    assert (spec.supplemental_groups, spec.service_account) == ((2001, 2002), "research")
+    assert (spec.supplemental_groups, spec.service_account, spec.network) == ((2001, 2002), "research", "lab")
     other = spec_of(groups, {})
-    assert (other.environment["TEAM"], other.supplemental_groups, other.service_account) == ("none", (), None)
+    assert (other.environment["TEAM"], other.supplemental_groups) == ("none", ())
+    assert (other.service_account, other.network) == (None, None)
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,8 @@ def _identity_rows(catalog: Catalog, person: Person) -> Iterator[_Row]:
             yield "groups", joined([str(number) for number in identity.supplemental_groups]), source
         if identity.service_account:
             yield "service account", identity.service_account, source
+        if identity.network:
+            yield "network", identity.network, source
 
 
 def _table(title: str, rows: list[_Row]) -> Table:

@@ -54,7 +54,7 @@ def isolate(client: docker.APIClient, servers: Servers, images: Iterable[str]) -
     return _gaps(client, servers, images, _bring)
 
 
-def isolation_gaps(client: docker.APIClient, servers: Servers, images: Iterable[str]) -> list[Gap]:
+def missing_isolation(client: docker.APIClient, servers: Servers, images: Iterable[str]) -> list[Gap]:
     """What is open now. Blocks."""
     return _gaps(client, servers, images, _require)
 
@@ -83,7 +83,7 @@ def _gaps(
     def close(run: _Run) -> None:
         for family in _families(servers):
             work(run, family, servers)
-        gaps.extend(_talkative(servers, run(_BRIDGED)))
+        gaps.extend(_talkative(run, servers))
 
     try:
         _one_way(_ways(client, images), close)
@@ -129,14 +129,13 @@ def _saving(family: Family) -> str:
     return f"{family.program}-save -t filter"
 
 
-def _talkative(servers: Servers, bridged: str) -> Iterator[Gap]:
-    """Networks within which no rule is asked: the kernel asks for them only where it is told to."""
-    for network in servers.networks:
-        if network.icc and bridged.strip() != "1":
-            yield Gap(
-                f'Servers on the network "{network.name}" reach each other.',
-                "Make it anew with the option com.docker.network.bridge.enable_icc=false.",
-            )
+def _talkative(run: _Run, servers: Servers) -> list[Gap]:
+    """Networks of the admin's within which no rule is asked: the kernel does so only where it is told to."""
+    talkative = [network.name for network in servers.networks if network.icc]
+    if not talkative or run(_BRIDGED).strip() == "1":
+        return []
+    remedy = "Make it anew with the option com.docker.network.bridge.enable_icc=false."
+    return [Gap(f'Servers on the network "{name}" reach each other.', remedy) for name in talkative]
 
 
 def _one_way(ways: Iterable[_Run], work: Callable[[_Run], None]) -> None:

@@ -32,6 +32,7 @@ class Network:
 
     name: str
     bridge: str  # its interface on the machine
+    gateway: str  # the machine's address on it
     ipv6: bool = False
     icc: bool = False  # whether the engine lets its containers talk to each other
     hub_container: str = ""  # the address of the hub's container on it, "" where the hub is in none
@@ -73,11 +74,12 @@ def network_from_inspect(found: Mapping[str, Any], container: str = "") -> Netwo
     """From the engine's description of a network and the id of the hub's container; None if it is no bridge."""
     if found["Driver"] != "bridge":
         return None
-    options = found.get("Options") or {}
+    options, pools = found.get("Options") or {}, (found.get("IPAM") or {}).get("Config") or ()
     joined = (found.get("Containers") or {}).get(container) or {}
     return Network(
         name=found["Name"],
         bridge=options.get(_BRIDGE) or bridge_name(found["Id"]),
+        gateway=next((pool["Gateway"] for pool in pools if pool.get("Gateway")), ""),
         ipv6=bool(found.get("EnableIPv6")),
         icc=options.get(_ICC) != "false",
         hub_container=joined.get("IPv4Address", "").partition("/")[0],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import docker
 from docker.errors import NotFound
 
 from stateroom.backends.docker import engine
+from stateroom.backends.docker.firewall import Gap, missing_isolation
 from stateroom.backends.docker.isolation import Network, Servers, network_from_inspect
 from stateroom.catalog import Catalog
 from stateroom.errors import EngineRefused
@@ -31,16 +32,23 @@ _OWN_HOSTNAME = re.compile(r" \S*/([0-9a-f]{64})/\S* /etc/hostname ")
 
 @dataclass(frozen=True, slots=True)
 class HubPlace:
-    """Where a hub listens, the name by which servers know it ("" where that is the address), and its servers' rules."""
+    """Where a hub is, seen from its servers."""
 
-    address: str
-    name: str
     servers: Servers
+    name: str  # of the hub's container, "" where it is in none
     images: tuple[str, ...]  # what a container can be made of, the best first
+
+    @property
+    def address(self) -> str:
+        """Where the hub listens."""
+        joined = [network.hub_container for network in self.servers.networks]
+        if self.servers.address or len(joined) == 1:
+            return self.servers.address or joined[0]
+        return "0.0.0.0"  # noqa: S104 - the container's own, on all of its networks
 
 
 def servers_network(catalog: Catalog, hub_id: str) -> str:
-    """The Docker network of the hub's servers."""
+    """The Docker network of the hub's servers, unless who starts one has another."""
     return catalog.docker.network or network_name(hub_id)
 
 
@@ -50,24 +58,57 @@ def images_of(catalog: Catalog) -> tuple[str, ...]:
 
 
 def hub_place(client: docker.APIClient, catalog: Catalog, hub_id: str, port: int) -> HubPlace:
-    """Where a hub that runs in this process's surroundings listens at `port`.
+    """The place of a hub that runs where this process does and listens at `port`.
 
-    Makes the servers' network if it is not there, and joins it. Blocks. Raises BackendError.
+    Makes the servers' networks if they are not there, and joins them. Blocks. Raises BackendError.
     """
-    name, images = servers_network(catalog, hub_id), images_of(catalog)
+    names = _networks(catalog, hub_id)
     with engine.translated():
-        gateway = engine.ensure_network(client, name, {HUB: hub_id})
         own = _own_container(client)
-        if own is None:
-            return HubPlace(gateway, "", Servers(hub_id, (_network(client, name),), gateway, port), images)
-        hub_name = _join(client, own, name)
-        network = _network(client, name, own["Id"])
-        return HubPlace(network.hub_container, hub_name, Servers(hub_id, (network,), "", port), (own["Image"], *images))
+        for name in names:
+            engine.ensure_network(client, name, {HUB: hub_id})
+            if own is not None:
+                _join(client, own, name)
+        servers = _servers(client, names, own, hub_id, port)
+    if own is None:
+        return HubPlace(servers, "", images_of(catalog))
+    return HubPlace(servers, _container_name(own), (own["Image"], *images_of(catalog)))
 
 
-def _join(client: docker.APIClient, container: Mapping[str, Any], network: str) -> str:
-    """Have the hub's container on the network; the name that it has there."""
-    name: str = container["Name"].removeprefix("/")
+def isolation_gaps(client: docker.APIClient, catalog: Catalog, hub_id: str, port: int) -> list[Gap]:
+    """What the hub's servers reach now and should not. Makes no network. Blocks. Raises BackendError."""
+    with engine.translated():
+        there = {found["Name"] for found in client.networks()}
+        names = [name for name in _networks(catalog, hub_id) if name in there]
+        servers = _servers(client, names, _own_container(client), hub_id, port)
+    return missing_isolation(client, servers, images_of(catalog)) if names else []
+
+
+def _networks(catalog: Catalog, hub_id: str) -> list[str]:
+    """All networks that servers may be on, the hub's own first."""
+    identities = [group.identity for group in catalog.groups.values()]
+    identities += [user.identity for user in catalog.users.values()]
+    named = [identity.network for identity in identities if identity.network]
+    return list(dict.fromkeys([servers_network(catalog, hub_id), *named]))
+
+
+def _servers(
+    client: docker.APIClient, names: Sequence[str], own: Mapping[str, Any] | None, hub_id: str, port: int
+) -> Servers:
+    networks = tuple(_network(client, name, own["Id"] if own else "") for name in names)
+    return Servers(hub_id, networks, networks[0].gateway if networks and own is None else "", port)
+
+
+def _network(client: docker.APIClient, name: str, container: str) -> Network:
+    network = network_from_inspect(client.inspect_network(name), container)
+    if network is None:
+        raise EngineRefused(f'The network "{name}" is no bridge. Name a bridge network, or remove it to have one made.')
+    return network
+
+
+def _join(client: docker.APIClient, container: Mapping[str, Any], network: str) -> None:
+    """Have the hub's container on the network, where its servers find it by its name."""
+    name = _container_name(container)
     if network not in container["NetworkSettings"]["Networks"]:
         client.connect_container_to_network(container["Id"], network, aliases=[name])
     try:
@@ -77,14 +118,10 @@ def _join(client: docker.APIClient, container: Mapping[str, Any], network: str) 
             f'Servers on the network "{network}" would not find the hub: its container was given no name. '
             "Start it with a name of its own (docker run --name)."
         ) from None
-    return name
 
 
-def _network(client: docker.APIClient, name: str, container: str = "") -> Network:
-    network = network_from_inspect(client.inspect_network(name), container)
-    if network is None:
-        raise EngineRefused(f'The network "{name}" is no bridge. Name a bridge network, or remove it to have one made.')
-    return network
+def _container_name(container: Mapping[str, Any]) -> str:
+    return str(container["Name"]).removeprefix("/")
 
 
 def _own_container(client: docker.APIClient) -> dict[str, Any] | None:

@@ -87,6 +87,8 @@ def machine_from_info(info: Mapping[str, Any]) -> Machine:
 
 
 def _address(found: Mapping[str, Any], labels: Mapping[str, str], network: str) -> str:
-    joined = found["NetworkSettings"]["Networks"].get(network) or {}
+    networks = found["NetworkSettings"]["Networks"]
+    # A group's servers may have a network of their own.
+    joined = networks.get(network) or networks.get(found.get("HostConfig", {}).get("NetworkMode")) or {}
     scheme = "https" if TLS in labels else "http"
     return f"{scheme}://{joined['IPAddress']}:{PORT}" if joined.get("IPAddress") else ""

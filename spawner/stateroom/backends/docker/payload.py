@@ -108,7 +108,7 @@ def container_payload(spec: ServerSpec, image: ImageFacts, network: str, homes: 
         # The backend watches the server itself; a check of the image's would only cost CPU.
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
-            "NetworkMode": network,
+            "NetworkMode": spec.network or network,
             "Binds": [f"{home_source(spec.home, homes)}:{image.home}/{spec.mount}"],
             "Memory": spec.memory,
             # The sum of memory and swap: no swap on top.
