@@ -22,8 +22,9 @@ from stateroom.backends.docker import DockerBackend, firewall
 from stateroom.backends.docker.engine import ensure_network
 from stateroom.backends.docker.firewall import isolate, lift_isolation, missing_isolation
 from stateroom.backends.docker.isolation import Network, Servers, network_from_inspect
-from stateroom.backends.docker.network import hub_place
+from stateroom.backends.docker.network import hub_place, isolation_gaps
 from stateroom.backends.memory import Behaviour
+from stateroom.cli import down
 from stateroom.deadline import Deadline
 from stateroom.loading import parse_catalog
 from stateroom.names import HUB, KIND, network_name
@@ -238,6 +239,16 @@ def test_two_hubs_do_not_disturb_each_other_even_on_one_network(ground: Ground) 
         assert ground.tried(server, ground.gateway, other_hub) == "refused"
 
 
+def test_down_leaves_a_network_that_another_hub_uses(ground: Ground) -> None:
+    name = f"{ground.name}-b"
+    ensure_network(ground.client, name, {HUB: ground.hub})
+    with made_ground(ground.client, name) as other:
+        other.server()
+        down._remove_networks(ground.client, ground.hub)
+        labelled = ground.client.networks(filters={"label": f"{HUB}={ground.hub}"})
+        assert [network["Name"] for network in labelled] == [name]
+
+
 def test_where_this_is_not_root_a_container_writes_the_rules(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(firewall.os, "geteuid", lambda: 1000)
     assert isolate(ground.client, ground.servers(1), IMAGES) == []
@@ -258,6 +269,18 @@ def test_where_nothing_works_it_is_told_what_is_open(ground: Ground, monkeypatch
     assert "it takes root" in gap.verdict
     assert "as root" in gap.remedy
     assert not packet_rules(ground.hub)
+
+
+def test_where_packets_within_a_network_pass_unasked_it_is_told(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert missing_isolation(ground.client, ground.servers(1), IMAGES) != []
+    turned_off = tmp_path / "bridge-nf-call-iptables"
+    turned_off.write_text("0\n")
+    monkeypatch.setattr(firewall, "_ASKED_WITHIN", turned_off)
+    [gap] = isolate(ground.client, ground.servers(1), IMAGES)
+    assert "Servers reach each other" in gap.verdict
+    assert "bridge-nf-call-iptables=1" in gap.remedy
 
 
 def test_without_iptables_it_is_told_what_is_open(
@@ -314,8 +337,11 @@ async def test_a_group_has_a_network_of_its_own_which_is_as_closed(client: docke
         text = f"groups: {{research: {{identity: {{network: {name}}}}}}}\n{CATALOG}"
         with listening("0.0.0.0") as hub, listening("0.0.0.0") as closed:
             try:
-                place = hub_place(client, parse_catalog(text), subject.hub, hub)
-                assert isolate(client, place.servers, IMAGES) == []
+                catalog = parse_catalog(text)
+                place = hub_place(client, catalog, subject.hub, hub)
+                assert len(isolation_gaps(client, catalog, subject.hub, hub)) == 1
+                assert isolate(client, place.servers, place.images) == []
+                assert isolation_gaps(client, catalog, subject.hub, hub) == []
                 ada, bob = make_spec(subject), make_spec(subject, user="bob", network=name)
                 for spec in (ada, bob):
                     await subject.backend.start(spec, Deadline.after(60, "waiting"), lambda _: None)

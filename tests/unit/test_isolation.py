@@ -33,7 +33,7 @@ INSPECTED = {
     "Driver": "bridge",
     "EnableIPv6": False,
     "IPAM": {"Config": [{"Subnet": "172.18.0.0/16", "Gateway": "172.18.0.1"}]},
-    "Options": {"com.docker.network.bridge.enable_icc": "false"},
+    "Options": {},
     "Containers": {},
 }
 
@@ -150,7 +150,7 @@ class TestNetworks:
     def test_or_as_its_maker_wanted(self) -> None:
         options = {"com.docker.network.bridge.name": "lab0"}
         found = network_from_inspect(INSPECTED | {"Options": options, "EnableIPv6": True})
-        assert found == replace(NETWORK, bridge="lab0", ipv6=True, icc=True)
+        assert found == replace(NETWORK, bridge="lab0", ipv6=True)
 
     def test_the_hubs_container_has_an_address_on_it(self) -> None:
         containers = {"abc": {"IPv4Address": "172.18.0.5/16"}, "def": {"IPv4Address": "172.18.0.6/16"}}

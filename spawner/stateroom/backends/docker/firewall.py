@@ -26,7 +26,8 @@ from stateroom.names import KIND
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SECONDS = 60
 _ATTEMPTS = 3  # another hub may write at the same moment
-_BRIDGED = "cat /proc/sys/net/bridge/bridge-nf-call-iptables 2>/dev/null || echo 0"
+# Whether packets that stay on one bridge come to the filter: Docker turns it on, other programs turn it off.
+_ASKED_WITHIN = "/proc/sys/net/bridge/bridge-nf-call-iptables"
 
 _Run = Callable[[str], str]  # a shell script, run as root on the engine's machine; what it printed
 
@@ -76,14 +77,19 @@ def lift_isolation(client: docker.APIClient, hub: str, images: Iterable[str]) ->
 
 
 def _gaps(
-    client: docker.APIClient, servers: Servers, images: Iterable[str], work: Callable[[_Run, Family, Servers], None]
+    client: docker.APIClient, servers: Servers, images: Iterable[str], work: Callable[[_Run, Family, Servers], str]
 ) -> list[Gap]:
     gaps: list[Gap] = []
 
     def close(run: _Run) -> None:
-        for family in _families(servers):
-            work(run, family, servers)
-        gaps.extend(_talkative(run, servers))
+        saved = [work(run, family, servers) for family in _families(servers)]
+        if "# within bridges: 1\n" not in saved[0]:
+            gaps.append(
+                Gap(
+                    "Servers reach each other: packets within a network do not come to the packet filter.",
+                    "On the engine's machine: modprobe br_netfilter; sysctl net.bridge.bridge-nf-call-iptables=1",
+                )
+            )
 
     try:
         _one_way(_ways(client, images), close)
@@ -101,15 +107,14 @@ def _families(servers: Servers) -> list[Family]:
     return [IPV4, *([IPV6] if any(network.ipv6 for network in servers.networks) else [])]
 
 
-def _bring(run: _Run, family: Family, servers: Servers) -> None:
+def _bring(run: _Run, family: Family, servers: Servers) -> str:
+    """Have the rules in force; the table as it then is."""
     wanted = rules(servers, family)
     saved = run(_saving(family))
     for attempt in range(_ATTEMPTS):
         if is_in_force(saved, servers.hub, wanted):
-            return
+            break
         lines = change(saved, servers.hub, wanted)
-        if not lines:
-            return
         try:
             saved = run(f"{family.program}-restore --noflush <<'END'\n{lines}END\n{_saving(family)}")
         except _Unable:
@@ -118,24 +123,19 @@ def _bring(run: _Run, family: Family, servers: Servers) -> None:
             saved = run(_saving(family))
     if not is_in_force(saved, servers.hub, wanted):
         raise _Unable("the rules were written and are not there")
+    return saved
 
 
-def _require(run: _Run, family: Family, servers: Servers) -> None:
-    if not is_in_force(run(_saving(family)), servers.hub, rules(servers, family)):
+def _require(run: _Run, family: Family, servers: Servers) -> str:
+    """The table, in which the rules are in force."""
+    saved = run(_saving(family))
+    if not is_in_force(saved, servers.hub, rules(servers, family)):
         raise _Unable("the hub's packet rules are not there, or not as they should be")
+    return saved
 
 
 def _saving(family: Family) -> str:
-    return f"{family.program}-save -t filter"
-
-
-def _talkative(run: _Run, servers: Servers) -> list[Gap]:
-    """Networks of the admin's within which no rule is asked: the kernel does so only where it is told to."""
-    talkative = [network.name for network in servers.networks if network.icc]
-    if not talkative or run(_BRIDGED).strip() == "1":
-        return []
-    remedy = "Make it anew with the option com.docker.network.bridge.enable_icc=false."
-    return [Gap(f'Servers on the network "{name}" reach each other.', remedy) for name in talkative]
+    return f'{family.program}-save -t filter; echo "# within bridges: $(cat {_ASKED_WITHIN} 2>/dev/null)"'
 
 
 def _one_way(ways: Iterable[_Run], work: Callable[[_Run], None]) -> None:

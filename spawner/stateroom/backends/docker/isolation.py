@@ -21,7 +21,6 @@ from typing import Any
 
 FORWARD, INPUT = "STATEROOM-FORWARD", "STATEROOM-INPUT"
 
-_ICC = "com.docker.network.bridge.enable_icc"
 _BRIDGE = "com.docker.network.bridge.name"
 _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED"
 
@@ -34,7 +33,6 @@ class Network:
     bridge: str  # its interface on the machine
     gateway: str  # the machine's address on it
     ipv6: bool = False
-    icc: bool = False  # whether the engine lets its containers talk to each other
     hub_container: str = ""  # the address of the hub's container on it, "" where the hub is in none
 
 
@@ -81,7 +79,6 @@ def network_from_inspect(found: Mapping[str, Any], container: str = "") -> Netwo
         bridge=options.get(_BRIDGE) or bridge_name(found["Id"]),
         gateway=next((pool["Gateway"] for pool in pools if pool.get("Gateway")), ""),
         ipv6=bool(found.get("EnableIPv6")),
-        icc=options.get(_ICC) != "false",
         hub_container=joined.get("IPv4Address", "").partition("/")[0],
     )
 
