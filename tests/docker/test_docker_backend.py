@@ -16,7 +16,7 @@ from stateroom.backends.docker.payload import PROCESS_LIMIT
 from stateroom.backends.memory import Behaviour
 from stateroom.catalog import DockerHome
 from stateroom.deadline import Deadline
-from stateroom.errors import EngineRefused, HomeRefused, ImageUnfit, OutOfMemory
+from stateroom.errors import EngineRefused, HomeRefused, ImageUnfit, OutOfMemory, ServerEnded
 from stateroom.names import HUB, look_labels
 from stateroom.progress import Progress
 from stateroom.spec import ServerSpec
@@ -63,6 +63,19 @@ def cgroup(subject: DockerSubject, spec: ServerSpec) -> tuple[str, float, str]:
     memory, cpu, processes = run(subject, spec, "sh", "-c", script).splitlines()
     quota, period = map(int, cpu.split())
     return memory, quota / period, processes
+
+
+async def test_an_answer_from_the_address_of_a_server_that_has_ended_is_not_its_own(
+    subject: DockerSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(subject)
+
+    async def somebody_else_answers(*_: object) -> None:
+        subject.kill(spec.ref)
+
+    monkeypatch.setattr("stateroom.backends.docker.backend.wait_until_answers", somebody_else_answers)
+    with pytest.raises(ServerEnded, match=r"exit code 137"):
+        await subject.backend.start(spec, Deadline.after(30, "waiting"), unheard)
 
 
 async def test_limits_hold_inside_the_server(subject: DockerSubject) -> None:

@@ -262,11 +262,18 @@ class DockerBackend:
             await asyncio.wait([over, answers], return_when=asyncio.FIRST_COMPLETED)
             if answers.done():
                 answers.result()
+                await self._require_running(spec, state.address)
                 return state.address
             raise _ended(spec, over.result())
         finally:
             over.cancel()
             answers.cancel()
+
+    async def _require_running(self, spec: ServerSpec, address: str) -> None:
+        """Raise ServerEnded unless the server has the address: that of one just ended may be another server's now."""
+        await self._watch.look(spec.ref.name)
+        if (state := self._watch.last(spec.ref.name)).address != address:
+            raise _ended(spec, state)
 
     async def _over(self, ref: ServerRef, state: ServerState) -> ServerState:
         """Wait until a server that runs, as `state` says, does so no more."""
