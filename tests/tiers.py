@@ -381,6 +381,13 @@ def need_lab() -> None:
         install_packages("e2fsprogs", "iproute2")
 
 
+@once
+def need_podman() -> None:
+    """Debian's Podman, with what makes networks and is the first process of a server."""
+    if not (shutil.which("podman") and Path("/usr/lib/podman/netavark").exists() and shutil.which("catatonit")):
+        install_packages("podman", "netavark", "catatonit")
+
+
 def install_packages(*packages: str) -> None:
     """Debian packages, where this may install them."""
     words = " ".join(packages)
@@ -456,6 +463,7 @@ TIERS = (
     Tier("unit", "each module alone; needs no engine", run_pytest),
     Tier("contract", "every backend keeps the same promises", run_pytest, (need_engine, need_image), partly=True),
     Tier("docker", "the Docker backend against a real engine", run_pytest, (need_engine, need_image, need_registry)),
+    Tier("podman", "the contract on Podman", run_pytest, (need_engine, need_image, need_podman)),
     Tier("hub", "a real hub, from the login to the cgroup", run_pytest, (need_engine, need_image)),
     Tier("faults", "what is left when hub or engine die, or are in trouble", run_pytest, (need_engine, need_lab)),
     Tier("hub5", "the same with a JupyterHub 5", run_hub5, (need_engine, need_image, need_hub5)),

@@ -39,6 +39,10 @@ _LONGEST_PASSWD = 1024 * 1024
 
 # The events after which a container is not as it was. Whoever creates one knows it.
 _TELLING = ("start", "die", "oom", "destroy", "pause", "unpause", "rename")
+_PODMAN_CALLS_THEM = ("died", "remove")
+
+# What Podman says of a conflict, for which its status is 500.
+_PODMAN_CONFLICTS = ("that name is already in use", "container state improper")
 
 _Result = TypeVar("_Result")
 
@@ -172,8 +176,9 @@ class Listener:
             self._client, self._pinger = connect(), connect(_PING_TIMEOUT)
             # The stream has no time-out, so that an engine that hangs is met here.
             self._pinger.ping()
+            telling = [*_TELLING, *_PODMAN_CALLS_THEM]
             self._stream = self._client.events(
-                decode=True, filters={**self._filters, "type": "container", "event": list(_TELLING)}
+                decode=True, filters={**self._filters, "type": "container", "event": telling}
             )
 
     def containers(self) -> list[dict[str, Any]]:
@@ -288,7 +293,7 @@ def _create_container(client: docker.APIClient, name: str, payload: Mapping[str,
     try:
         client.create_container_from_config(payload, name)
     except docker_errors.APIError as error:
-        if error.status_code == requests.codes.conflict:
+        if _code(error) == requests.codes.conflict:
             raise NameTaken(f'A container named "{name}" is there already.') from error
         raise
 
@@ -311,8 +316,15 @@ def _unless(*codes: int) -> Iterator[None]:
     try:
         yield
     except docker_errors.APIError as error:
-        if error.status_code not in codes:
+        if _code(error) not in codes:
             raise
+
+
+def _code(error: docker_errors.APIError) -> int | None:
+    """The status that Docker would have given."""
+    told = any(words in str(error.explanation) for words in _PODMAN_CONFLICTS)
+    code: int | None = requests.codes.conflict if told else error.status_code
+    return code
 
 
 def _pull(client: docker.APIClient, reference: str, told: Callable[[Mapping[str, Any]], None]) -> None:
