@@ -101,9 +101,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     made = argparse.ArgumentParser(
         prog="./test",
-        usage="./test [tier...] [-- options of pytest or of the benchmarks]",
+        usage="./test [tier...] [-- options of pytest, of the benchmarks or of the soak]",
         description="Runs the tests, having installed what they need. Without a tier it runs all of them, in order, "
-        "but for the benchmark.",
+        "but for the benchmark and the soak.",
         epilog="A Docker engine that had to be started is stopped at the end, unless STATEROOM_KEEP_ENGINE is set. "
         "STATEROOM_SCREENSHOTS=FOLDER keeps what the browser tier saw; "
         "STATEROOM_FAULT_TRIALS=20 runs all trials of the faults tier, which take an hour, and not a sample. "
@@ -171,6 +171,11 @@ def run_benchmark(name: str, options: Sequence[str]) -> Outcome:
     """Figures to read; a benchmark fails where one misses its target."""
     python = ["env", "PYTHONPATH=tests", tool("python")]
     return run_commands(name, *([*python, "-m", f"benchmark.{module}", *options] for module in BENCHMARKS))
+
+
+def run_soak(name: str, options: Sequence[str]) -> Outcome:
+    """Thousands of starts and stops; `-- --starts 100` makes it a short one."""
+    return run_commands(name, ["env", "PYTHONPATH=tests", tool("python"), "-m", "soak.run", *options])
 
 
 def run_commands(name: str, *commands: Sequence[str]) -> Outcome:
@@ -483,6 +488,7 @@ TIERS = (
         partly=True,
         on_request=True,
     ),
+    Tier("soak", "2,000 starts and stops leave nothing behind", run_soak, (need_engine, need_image), on_request=True),
 )
 
 

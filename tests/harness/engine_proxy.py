@@ -66,7 +66,13 @@ class EngineProxy:
         elif before is Mood.AWAY:
             self._listen()
         elif mood is not Mood.HANGS:  # whoever waits for an engine that hung is let go
-            self._cut()
+            self.cut()
+
+    @property
+    def connections(self) -> int:
+        """How many clients are connected now."""
+        with self._lock:
+            return len(self._open) // 2
 
     def close(self) -> None:
         """Cut all connections and take no more."""
@@ -76,9 +82,10 @@ class EngineProxy:
             self._listener.close()
             self._path.unlink(missing_ok=True)
             self._listener = None
-        self._cut()
+        self.cut()
 
-    def _cut(self) -> None:
+    def cut(self) -> None:
+        """End the connections of now, in the middle of whatever goes on."""
         with self._lock:
             for connection in self._open:
                 with contextlib.suppress(OSError):
