@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import threading
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -138,6 +139,27 @@ async def test_a_start_fails_with_a_sentence_leaves_nothing_and_the_next_one_wor
     proxy.mood = Mood.WELL
     await subject.backend.start(spec, soon(), unheard)
     assert len(await subject.backend.list()) == 1
+
+
+async def test_what_a_start_that_was_given_up_makes_late_is_removed(subject: DockerSubject, proxy: EngineProxy) -> None:
+    spec = make_spec(subject)
+    await running(subject, "bob")  # the image is known
+    going_on, made = threading.Event(), threading.Event()
+
+    def held_up(what: str) -> None:
+        if what.startswith("POST /containers/create?"):
+            going_on.wait(60)
+        elif what.startswith("answer to POST /containers/create?"):
+            made.set()
+
+    proxy.passing = held_up
+    with pytest.raises(BackendError):
+        await subject.backend.start(spec, soon(1), unheard)
+    going_on.set()
+    await asyncio.to_thread(made.wait, 30)
+    async with asyncio.timeout(30):
+        while subject.client.containers(all=True, filters={"name": spec.ref.name}):  # noqa: ASYNC110 - the engine's own
+            await asyncio.sleep(0.2)
 
 
 @pytest.mark.parametrize("mood", [Mood.REFUSES, Mood.AWAY, Mood.HANGS])

@@ -314,6 +314,8 @@ class DockerBackend:
         """Leave nothing of a failed start; with an engine that does not answer, once it does."""
         try:
             async with asyncio.timeout(_PATIENCE):
+                # What is not there now may be made by a call that still hangs.
+                await self._engine.settled()
                 if await self._found(ref):
                     await self._remove(ref)
         except (BackendError, TimeoutError):
