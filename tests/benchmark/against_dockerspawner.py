@@ -22,16 +22,17 @@ from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanag
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from uuid import uuid4
 
 import aiohttp
 import docker
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 
 from benchmark.side_by_side import report
 from benchmark.side_by_side.hub import Hub, StartFailed
 from benchmark.side_by_side.report import PLOTTED, Burst, Crowd, Disturbance, Results, Single
 from benchmark.side_by_side.sides import BareEngine, DockerSpawner, Side, Stateroom, make_images
-from contract.engines import hub_of_its_own
+from contract.engines import remove_all_of
 from harness.engine_proxy import EngineProxy
 from stateroom.cli.data import DataFolder
 from stateroom.cli.proxy import install_proxy
@@ -114,7 +115,9 @@ def set_up(stack: ExitStack, client: docker.APIClient) -> Bench:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stateroom-benchmark-")))
     registry = stack.enter_context(StalledRegistry.listening())
     images = make_images(client, registry.address)
-    ids = [stack.enter_context(hub_of_its_own(client)) for _ in range(3)]
+    ids = [f"benchmark-{uuid4().hex[:10]}" for _ in range(3)]
+    for hub_id in ids:
+        stack.callback(remove_all, client, hub_id)
     ours, theirs, bare = (
         kind(client, hub_id, images) for kind, hub_id in zip((Stateroom, DockerSpawner, BareEngine), ids, strict=True)
     )
@@ -127,6 +130,14 @@ def set_up(stack: ExitStack, client: docker.APIClient) -> Bench:
         stack.enter_context(hubs[-1].proxied())
     say(f"what is made has the hub ids {', '.join(ids)}")
     return Bench((hubs[0], hubs[1]), bare, registry, folder)
+
+
+def remove_all(client: docker.APIClient, hub_id: str) -> None:
+    """Remove what carries the id. What the engine does not let go of is told; the figures hold all the same."""
+    try:
+        remove_all_of(client, hub_id)
+    except APIError as error:
+        say(f"something with the hub id {hub_id} is left on the engine: {error.explanation}")
 
 
 def clear_away(sides: Sequence[Side]) -> None:
