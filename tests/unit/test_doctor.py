@@ -106,6 +106,9 @@ class Engine:
         self.made.append(payload)
         return {"Id": "made"}
 
+    def containers(self, **_: object) -> list[dict[str, Any]]:
+        return []
+
     def get_archive(self, _container: str, _path: str) -> tuple[Iterator[bytes], None]:
         with io.BytesIO() as buffer:
             with tarfile.open(fileobj=buffer, mode="w") as archive:
