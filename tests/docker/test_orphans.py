@@ -50,7 +50,7 @@ def test_a_helper_whose_maker_was_killed_is_found(
 ) -> None:
     with monkeypatch.context() as killed:
         killed.setattr(client, "remove_container", lambda *_, **__: None)
-        assert "jovyan" in read_passwd(client, BASE_IMAGE, hub)
+        assert "jovyan" in read_passwd(client, BASE_IMAGE, {HELPER: hub})
     assert not orphans(client, hub, later=0)
     assert not orphans(client, "another")
     [orphan] = orphans(client, hub, running=True)
