@@ -9,7 +9,7 @@ from stateroom.backends.base import Backend
 from stateroom.catalog import Catalog, Quota
 from stateroom.choice import choose
 from stateroom.deadline import Deadline
-from stateroom.names import ServerRef
+from stateroom.names import HomeRef, ServerRef
 from stateroom.policy import Person, allowance_for
 from stateroom.spec import build_spec
 
@@ -25,7 +25,8 @@ async def start_as_a_hub_does(
     try:
         base_url = f"/user/{ref.user}/{ref.server}/".replace("//", "/")
         variables = {"JUPYTERHUB_SERVICE_PREFIX": base_url, "JUPYTERHUB_API_TOKEN": "secret"}
-        spec = build_spec(catalog, allowance, choice, ref=ref, user_id=1, base_url=base_url, variables=variables)
+        home = HomeRef(ref.hub, ref.user, 1)
+        spec = build_spec(catalog, allowance, choice, ref=ref, home=home, base_url=base_url, variables=variables)
         await backend.start(spec, Deadline.after(60, "waiting for the server to answer"), lambda _: None)
     finally:
         admissions.release(ref)

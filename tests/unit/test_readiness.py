@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,6 +12,7 @@ import pytest
 from stateroom import readiness
 from stateroom.readiness import wait_until_answers
 
+SILENCE = b"silence"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 FAILING = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 REDIRECT = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
@@ -22,10 +24,14 @@ async def server(*answers: bytes) -> AsyncIterator[tuple[str, list[str]]]:
     asked: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append((await reader.readuntil(b"\r\n")).split()[1].decode())
+        asked.append((await reader.readuntil(b"\r\n\r\n")).split()[1].decode())
+        if answers[min(len(asked), len(answers)) - 1] is SILENCE:
+            await reader.read()  # until the other side gives up
         writer.write(answers[min(len(asked), len(answers)) - 1])
         await writer.drain()
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with listening:
@@ -46,7 +52,6 @@ async def test_any_answer_that_is_no_failure_will_do_and_no_redirect_is_followed
 
 async def test_a_request_that_takes_too_long_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(readiness, "_LONGEST_REQUEST", 0.1)
-    # What has no end keeps whoever asked waiting.
-    async with server(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", OK) as (address, asked):
+    async with server(SILENCE, OK) as (address, asked):
         await asyncio.wait_for(wait_until_answers(address, "/"), 30)
         assert len(asked) == 2
