@@ -36,6 +36,20 @@ IMAGES = (BASE_IMAGE,)
 PORT = 8888
 
 
+# Connects again and again, until a file says that it is enough; how often it did, and how often it got through.
+KEEP_TRYING = """
+import os, socket, sys
+attempts = passed = 0
+while not os.path.exists("/tmp/enough"):
+    attempts += 1
+    with socket.socket() as connection:
+        connection.settimeout(0.02)
+        passed += connection.connect_ex((sys.argv[1], int(sys.argv[2]))) == 0
+open("/tmp/.told", "w").write(f"{attempts} {passed}")
+os.rename("/tmp/.told", "/tmp/told")
+"""
+
+
 class Ground:
     """A hub's network on the engine with containers that stand for its servers."""
 
@@ -173,6 +187,21 @@ def test_a_port_of_the_machine_that_leads_to_a_container_is_refused(ground: Grou
         isolate(ground.client, ground.servers(1), IMAGES)
         assert ground.tried(server, machine_address(), published) == "refused"
         assert ground.tried(server, ground.gateway, published) == "refused"
+
+
+def test_a_port_of_the_machine_that_leads_elsewhere_is_refused(ground: Ground) -> None:
+    server, port = ground.server(), 8099
+    # As some versions of Docker lead to a container, with the packet's address changed on the way.
+    match = ["-i", ground.network.bridge, "-p", "tcp", "--dport", str(port)]
+    rule = ["PREROUTING", *match, "-j", "DNAT", "--to-destination", f"{SOMEWHERE}:80"]
+    with outside():
+        subprocess.run(["iptables", "-t", "nat", "-I", *rule], check=True)
+        try:
+            assert ground.tried(server, ground.gateway, port) == "open"
+            assert isolate(ground.client, ground.servers(1), IMAGES) == []
+            assert ground.tried(server, ground.gateway, port) == "refused"
+        finally:
+            subprocess.run(["iptables", "-t", "nat", "-D", *rule], check=True)
 
 
 def test_servers_find_names_also_where_the_machine_itself_has_the_name_server(ground: Ground) -> None:
@@ -358,3 +387,21 @@ async def test_a_group_has_a_network_of_its_own_which_is_as_closed(client: docke
                 assert addresses[bob.ref] == f"http://{inner.address(bob.ref.name)}:{PORT}"
             finally:
                 lift_isolation(client, subject.hub, IMAGES)
+
+
+def test_the_rules_hold_while_the_engine_arranges_its_own(ground: Ground) -> None:
+    # Docker takes DOCKER-USER out of FORWARD for a moment, each time that it makes a network.
+    client, server = ground.client, ground.server()
+    with outside():
+        assert isolate(client, ground.servers(1), IMAGES) == []
+        trying = client.exec_create(server, ["python3", "-c", KEEP_TRYING, METADATA, "80"])["Id"]
+        client.exec_start(trying, detach=True)
+        for number in range(10):
+            pool = docker.types.IPAMPool(subnet=f"10.231.{number}.0/24")
+            ipam = docker.types.IPAMConfig(pool_configs=[pool])
+            client.create_network(f"{ground.name}-{number}", labels={HUB: ground.hub}, ipam=ipam)
+        ground.said(server, "touch", "/tmp/enough")
+        told = wait_for(lambda: ground.said(server, "sh", "-c", "cat /tmp/told 2>/dev/null || true"), "what came of it")
+    attempts, passed = map(int, told.split())
+    assert attempts > 0
+    assert passed == 0

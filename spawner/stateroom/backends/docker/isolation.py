@@ -177,11 +177,14 @@ def _put(rule: Rule, words: str) -> str:
     return f'{where} {rule.chain} {rule.match} -m comment --comment "{words}" -j {rule.target}'
 
 
-def _hooks(lines: Sequence[str]) -> tuple[str, str]:
-    """Where packets come to our chains: before the machine's own rules, and before Docker's."""
-    # A chain that is left over from another way of running the engine sees no packets.
-    before = "DOCKER-USER" if "-A FORWARD -j DOCKER-USER" in lines else "FORWARD"
-    return f"-I {before} -j {FORWARD}", f"-I INPUT -j {INPUT}"
+def _hooks(lines: Sequence[str]) -> list[str]:
+    """Where packets come to our chains: before the machine's own rules, and before Docker's.
+
+    DOCKER-USER alone would do, but Docker 20.10 takes it out of FORWARD while
+    it makes a network. FORWARD alone would too, until Docker puts rules before ours.
+    """
+    before = ["INPUT", "FORWARD", *(["DOCKER-USER"] if _has_chain(lines, "DOCKER-USER") else [])]
+    return [f"-I {chain} -j {INPUT if chain == 'INPUT' else FORWARD}" for chain in before]
 
 
 def _has_chain(lines: Sequence[str], chain: str) -> bool:
