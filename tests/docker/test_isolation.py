@@ -27,7 +27,7 @@ from stateroom.backends.memory import Behaviour
 from stateroom.cli import down
 from stateroom.deadline import Deadline
 from stateroom.loading import parse_catalog
-from stateroom.names import HUB, KIND, network_name
+from stateroom.names import HELPER, HUB, network_name
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may write packet rules and make namespaces")
 
@@ -288,7 +288,7 @@ def test_where_this_is_not_root_a_container_writes_the_rules(ground: Ground, mon
     monkeypatch.undo()
     isolate(ground.client, ground.servers(1), IMAGES)
     assert packet_rules(ground.hub) == written
-    assert not ground.client.containers(all=True, filters={"label": f"{KIND}=isolation"})
+    assert not ground.client.containers(all=True, filters={"label": f"{HELPER}={ground.hub}"})
 
 
 def test_where_nothing_works_it_is_told_what_is_open(ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:

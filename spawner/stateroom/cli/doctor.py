@@ -18,7 +18,7 @@ from docker.errors import ImageNotFound, NotFound
 from rich.text import Text
 
 from stateroom.backends.docker.engine import read_passwd, translated
-from stateroom.backends.docker.network import servers_network
+from stateroom.backends.docker.network import isolation_gaps, servers_network
 from stateroom.backends.docker.payload import facts_from_image
 from stateroom.catalog import Catalog
 from stateroom.cli.data import DataFolder, Settings, add_data_option
@@ -262,6 +262,17 @@ def _network(place: Installation) -> Iterator[Finding]:
         )
 
 
+def _isolation(place: Installation) -> Iterator[Finding]:
+    if place.catalog is None or place.settings is None or not place.running:
+        yield unseen(_NO_HUB)
+        return
+    gaps = isolation_gaps(_asked(place), place.catalog, place.hub_id, place.settings.hub_port)
+    for gap in gaps:
+        yield warn(gap.verdict.removesuffix("."), gap.remedy)
+    if not gaps:
+        yield ok("servers reach the outside and their hub, and nothing else of the machine")
+
+
 def _hub(place: Installation) -> Iterator[Finding]:
     if place.settings is None or not place.running:
         yield warn("does not run", f"`stateroom up{place.data.option}` starts it.")
@@ -342,6 +353,7 @@ CHECKS = (
     Check("Disk", _disk),
     Check("Image", _images),
     Check("Network", _network),
+    Check("Isolation", _isolation),
     Check("Hub", _hub, asks_engine=False),
     Check("Proxy", _proxy, asks_engine=False),
     Check("Reach", _reach),

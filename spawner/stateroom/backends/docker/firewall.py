@@ -21,7 +21,7 @@ from docker.errors import NotFound
 from stateroom.backends.docker.engine import translated
 from stateroom.backends.docker.isolation import IPV4, IPV6, Family, Servers, bridge_name, change, is_in_force, rules
 from stateroom.errors import BackendError
-from stateroom.names import KIND
+from stateroom.names import HELPER
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _SECONDS = 60
@@ -70,7 +70,7 @@ def lift_isolation(client: docker.APIClient, hub: str, images: Iterable[str]) ->
             _bring(run, IPV6, nothing)
 
     try:
-        _one_way(_ways(client, images), lift)
+        _one_way(_ways(client, hub, images), lift)
     except _Unable as error:
         return [Gap(f"The hub's packet rules stay: {error}.", "They do no harm where its network is gone.")]
     return []
@@ -92,7 +92,7 @@ def _gaps(
             )
 
     try:
-        _one_way(_ways(client, images), close)
+        _one_way(_ways(client, servers.hub, images), close)
     except _Unable as error:
         gaps.append(
             Gap(
@@ -149,11 +149,11 @@ def _one_way(ways: Iterable[_Run], work: Callable[[_Run], None]) -> None:
     raise unable
 
 
-def _ways(client: docker.APIClient, images: Iterable[str]) -> Iterator[_Run]:
+def _ways(client: docker.APIClient, hub: str, images: Iterable[str]) -> Iterator[_Run]:
     if os.geteuid() == 0 and _is_here(client):
         yield _run_here
     if image := next((image for image in images if _is_there(client, image)), ""):
-        yield partial(_run_in_container, client, image)
+        yield partial(_run_in_container, client, hub, image)
 
 
 def _is_here(client: docker.APIClient) -> bool:
@@ -189,10 +189,10 @@ def _run_here(script: str) -> str:
     return _output(ended.returncode, ended.stdout, ended.stderr)
 
 
-def _run_in_container(client: docker.APIClient, image: str, script: str) -> str:
+def _run_in_container(client: docker.APIClient, hub: str, image: str, script: str) -> str:
     try:
         with translated():
-            container = client.create_container_from_config(_one_shot(image, script))["Id"]
+            container = client.create_container_from_config(_one_shot(hub, image, script))["Id"]
             try:
                 client.start(container)
                 status = client.wait(container, timeout=_SECONDS)["StatusCode"]
@@ -204,14 +204,14 @@ def _run_in_container(client: docker.APIClient, image: str, script: str) -> str:
     return _output(status, out.decode("utf-8", "replace"), err.decode("utf-8", "replace"))
 
 
-def _one_shot(image: str, script: str) -> dict[str, object]:
+def _one_shot(hub: str, image: str, script: str) -> dict[str, object]:
     return {
         "Image": image,
         "User": "0:0",
         "Entrypoint": ["/bin/sh", "-c", 'exec chroot /host /bin/sh -ec "$SCRIPT"'],
         "Cmd": [],
         "Env": [f"SCRIPT={script}", f"PATH={_PATH}"],
-        "Labels": {KIND: "isolation"},
+        "Labels": {HELPER: hub},
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
             "NetworkMode": "host",
