@@ -33,6 +33,7 @@ from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 from jupyterhub.spawner import Spawner
 from jupyterhub.utils import make_ssl_context, maybe_future
+from prometheus_client import Gauge
 from tornado import web
 from tornado.log import app_log
 from traitlets import Any as Anything
@@ -82,6 +83,9 @@ _typed: ContextVar[_Typed | None] = ContextVar("typed", default=None)
 
 # Whether this request stops servers because they are idle.
 stopped_as_idle: ContextVar[bool] = ContextVar("stopped_as_idle", default=False)
+
+# Among the hub's own metrics. In no probe: an engine that is away must not have a working hub restarted.
+_SILENCE = Gauge("stateroom_engine_silence_seconds", "Time since the engine was last heard of", ["network"])
 
 try:
     from jupyterhub.spawner import SpawnException as _SpawnException
@@ -535,7 +539,9 @@ def _memory_backend(images: frozenset[str]) -> Backend:
 
 @cache
 def _docker_backend(hub_id: str, network: str, homes: DockerHome) -> Backend:
-    return DockerBackend(hub_id, network, homes)
+    backend = DockerBackend(hub_id, network, homes)
+    _SILENCE.labels(network).set_function(backend.silence)
+    return backend
 
 
 class _PrefillOnly(Exception):

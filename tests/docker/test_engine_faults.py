@@ -16,6 +16,7 @@ from contract.engines import DockerSubject, docker_subject, make_spec
 from harness.engine_proxy import REAL_ENGINE, EngineProxy, Mood
 from harness.hub import wait_for
 from stateroom.backends.base import Life
+from stateroom.backends.docker import events
 from stateroom.backends.docker.observation import ENGINE_RESTARTED
 from stateroom.deadline import Deadline
 from stateroom.errors import BackendError
@@ -237,6 +238,19 @@ async def test_servers_that_all_ended_while_the_engine_was_away_ended_by_its_res
     proxy.mood = Mood.WELL
     for state in await asyncio.gather(*watched):
         assert (state.life, state.reason) == (Life.ENDED, ENGINE_RESTARTED)
+
+
+@pytest.mark.parametrize("mood", [Mood.REFUSES, Mood.AWAY, Mood.HANGS])
+async def test_how_long_nothing_was_heard_of_the_engine_is_known(
+    subject: DockerSubject, proxy: EngineProxy, mood: Mood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "_SIGN_OF_LIFE_SECONDS", 0.2)
+    await subject.backend.list()
+    await asyncio.to_thread(wait_for, lambda: subject.backend.silence() < 0.2, "a sign of life")
+    proxy.mood = mood
+    await asyncio.to_thread(wait_for, lambda: subject.backend.silence() > 3, "silence")
+    proxy.mood = Mood.WELL
+    await asyncio.to_thread(wait_for, lambda: subject.backend.silence() < 0.5, "a sign of life")
 
 
 async def test_an_engine_that_comes_late_is_found_by_whoever_asks_again(

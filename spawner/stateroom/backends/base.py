@@ -113,6 +113,10 @@ class Backend(Protocol):
         """
         ...
 
+    def silence(self) -> float:
+        """Seconds since the backend was last heard of; what is known of servers is no older than the changes since."""
+        ...
+
     async def logs(self, ref: ServerRef, lines: int) -> str:
         """The last lines the server wrote, "" if there are none. Hostile text."""
         ...

@@ -100,6 +100,10 @@ class MemoryBackend:
         """See Backend.machine."""
         return self._machine
 
+    def silence(self) -> float:
+        """See Backend.silence."""
+        return 0.0
+
     async def logs(self, ref: ServerRef, lines: int) -> str:
         """See Backend.logs."""
         server = self._servers.get(ref)

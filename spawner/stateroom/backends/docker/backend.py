@@ -115,6 +115,10 @@ class DockerBackend:
         """See Backend.machine."""
         return await self._watch.machine()
 
+    def silence(self) -> float:
+        """See Backend.silence."""
+        return self._watch.silence()
+
     async def logs(self, ref: ServerRef, lines: int) -> str:
         """See Backend.logs."""
         return await self._engine.read_logs(ref.name, lines) if await self._found(ref) else ""

@@ -64,6 +64,11 @@ class ServerWatch:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: Listener | None = None
         self._closed = threading.Event()
+        self._heard = time.monotonic()
+
+    def silence(self) -> float:
+        """Seconds since the engine listed its containers or answered a ping while its stream was open."""
+        return time.monotonic() - self._heard
 
     async def state(self, name: str) -> ServerState:
         """What is known of a container. Raises BackendUnavailable as long as nothing is known of any."""
@@ -152,7 +157,7 @@ class ServerWatch:
 
     def _take_all(self, listed: dict[str, Seen], machine: Machine | None, began: float) -> None:
         listed = without_the_engine(self._seen, listed) if self._listed else without_the_hub(listed)
-        self._listed = began
+        self._listed, self._heard = began, time.monotonic()
         self._machine = machine or self._machine
         for name in {*self._seen, *self._waiting, *listed}:
             self._take(name, listed.get(name), began)
@@ -187,6 +192,7 @@ class ServerWatch:
                         else:
                             self._look_again(self._listener, name)
             except BackendError as error:
+                self._listener = None
                 self._on_loop(self._take_trouble, error)
                 if not self._closed.is_set():
                     log.warning("The engine's event stream broke off, trying again: %s", error.detail or error)
@@ -220,6 +226,7 @@ class ServerWatch:
                 continue
             try:
                 listener.require_life()
+                self._heard = time.monotonic()
             except BackendError as error:
                 log.warning("The engine gives no sign of life: %s", error.detail or error)
                 # Ends the reading of the stream, which then begins anew.
