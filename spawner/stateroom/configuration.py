@@ -76,7 +76,7 @@ def _place_on_docker(c: Any, catalog: Catalog, hub_id: str) -> None:
     if place.name:
         c.JupyterHub.hub_connect_ip = place.name
     # With `internal_ssl` the hub's certificate must name what servers know it by.
-    c.JupyterHub.trusted_alt_names += [f"IP:{place.address}", *([f"DNS:{place.name}"] if place.name else [])]
+    c.JupyterHub.trusted_alt_names.extend([f"IP:{place.address}", *([f"DNS:{place.name}"] if place.name else [])])
     for gap in gaps:
         log.warning("%s", gap)
 
