@@ -32,8 +32,9 @@ from benchmark.side_by_side import report
 from benchmark.side_by_side.hub import Hub, StartFailed
 from benchmark.side_by_side.report import PLOTTED, Burst, Crowd, Disturbance, Results, Single
 from benchmark.side_by_side.sides import BareEngine, DockerSpawner, Side, Stateroom, make_images
-from contract.engines import remove_all_of
+from contract.engines import BASE_IMAGE, remove_all_of
 from harness.engine_proxy import EngineProxy
+from stateroom.backends.docker.firewall import lift_isolation
 from stateroom.cli.data import DataFolder
 from stateroom.cli.proxy import install_proxy
 from stateroom.cli.screen import Screen
@@ -134,6 +135,7 @@ def set_up(stack: ExitStack, client: docker.APIClient) -> Bench:
 
 def remove_all(client: docker.APIClient, hub_id: str) -> None:
     """Remove what carries the id. What the engine does not let go of is told; the figures hold all the same."""
+    lift_isolation(client, hub_id, [BASE_IMAGE])
     try:
         remove_all_of(client, hub_id)
     except APIError as error:
