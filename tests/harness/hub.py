@@ -269,15 +269,19 @@ def call_api(hub: Hub, token: str, method: str, path: str, **settings: Any) -> r
 
 def starts_by_outcome(admin: Person) -> Counter[str]:
     """The hub's own count of failed starts: `error` counts towards its limit, `quota` is a reason that does not."""
+    counts: Counter[str] = Counter()
+    for labels, number in metrics(admin, "jupyterhub_server_spawn_duration_seconds_count"):
+        for outcome in ("error", "quota"):
+            counts[outcome] += int(number) if f'"{outcome}"' in labels else 0
+    return counts
+
+
+def metrics(admin: Person, name: str) -> list[tuple[str, float]]:
+    """Labels and value of each of the hub's metrics of this name."""
     answer = requests.get(f"{admin.hub.url}/hub/metrics", headers={"Authorization": f"token {admin.token}"}, timeout=10)
     assert answer.ok, answer.text
-    counts: Counter[str] = Counter()
-    for labels, number in re.findall(
-        r"^jupyterhub_server_spawn_duration_seconds_count{(.*)} (\S+)$", answer.text, re.MULTILINE
-    ):
-        for outcome in ("error", "quota"):
-            counts[outcome] += int(float(number)) if f'"{outcome}"' in labels else 0
-    return counts
+    found = re.findall(rf"^{name}{{(.*)}} (\S+)$", answer.text, re.MULTILINE)
+    return [(labels, float(number)) for labels, number in found]
 
 
 def xsrf(session: requests.Session) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import requests
 
-from harness.hub import Hub, Person, call_api
+from harness.hub import Hub, Person, call_api, metrics
 from stateroom.names import HUB, KIND, SERVER, USER
 
 HOME = "/home/jovyan/notebooks"
@@ -165,3 +165,11 @@ def server_token(hub: Hub, person: Person) -> str:
     token = hub.servers.output(person.name, "sh", "-c", script).strip().partition("=")[2]
     assert len(token) >= 32
     return token
+
+
+def test_the_hubs_metrics_tell_how_long_nothing_was_heard_of_the_engine(hub: Hub, owner: Person) -> None:
+    assert owner.active()
+    admin = hub.person("--admin")
+    ((_, seconds),) = metrics(admin, "stateroom_engine_silence_seconds")
+    admin.close()
+    assert 0 <= seconds < 60
