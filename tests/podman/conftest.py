@@ -29,7 +29,7 @@ def podman(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     # afterwards would leave the machine.
     with own_network(), running_podman(folder) as host, pytest.MonkeyPatch.context() as patch:
         with closing(connect(_PATIENCE)) as engine, closing(docker.APIClient(host, timeout=_PATIENCE)) as podman:
-            podman.load_image(engine.get_image(BASE_IMAGE))
+            list(podman.load_image(engine.get_image(BASE_IMAGE)))  # read to its end, it lets go of its connection
         patch.setenv("DOCKER_HOST", host)
         yield
         with warnings.catch_warnings(action="ignore", category=ResourceWarning):
