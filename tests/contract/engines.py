@@ -18,6 +18,7 @@ from docker.errors import DockerException, ImageNotFound
 from stateroom.backends.base import Backend
 from stateroom.backends.docker import DockerBackend
 from stateroom.backends.docker.engine import connect, ensure_network
+from stateroom.backends.docker.firewall import lift_isolation
 from stateroom.backends.memory import Behaviour, MemoryBackend
 from stateroom.catalog import DockerHome
 from stateroom.names import HUB, HomeRef, ServerRef, network_name
@@ -140,7 +141,8 @@ def hub_of_its_own(client: docker.APIClient, hub_id: str = "") -> Iterator[str]:
 
 
 def remove_all_of(client: docker.APIClient, hub: str) -> None:
-    """Remove containers, homes and networks that carry a hub's id."""
+    """Remove containers, homes, packet rules and networks that carry a hub's id."""
+    lift_isolation(client, hub, (BASE_IMAGE,))
     mine = {"label": f"{HUB}={hub}"}
     for container in client.containers(all=True, filters=mine):
         client.remove_container(container["Id"], force=True, v=True)

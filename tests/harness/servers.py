@@ -9,6 +9,8 @@ from typing import Any
 import docker
 from docker.models.containers import Container
 
+from stateroom.backends.docker.firewall import lift_isolation
+from stateroom.images import UNIFIED
 from stateroom.names import HUB, USER, HomeRef, ServerRef
 
 _LIMITS = """
@@ -73,7 +75,8 @@ class Servers:
         return any(volume.name == name for volume in self.engine.volumes.list())
 
     def remove_everything(self) -> None:
-        """Containers, homes and network of the hub."""
+        """Containers, homes, packet rules and networks of the hub."""
+        lift_isolation(self.engine.api, self._hub, (UNIFIED,))
         mine = {"label": f"{HUB}={self._hub}"}
         for container in self._all(f"{HUB}={self._hub}"):
             container.remove(force=True, v=True)
