@@ -32,7 +32,7 @@ from certipy import Certipy
 from jupyterhub import orm
 from jupyterhub.app import JupyterHub
 from jupyterhub.spawner import Spawner
-from jupyterhub.utils import make_ssl_context, maybe_future
+from jupyterhub.utils import make_ssl_context, maybe_future, url_escape_path, url_path_join
 from prometheus_client import Gauge
 from tornado import web
 from tornado.log import app_log
@@ -66,6 +66,7 @@ from stateroom.quota import Left
 from stateroom.spec import CERTIFICATE, PORT, ServerSpec, build_spec, reports_every
 
 _STOP_SECONDS = 60
+_HUB_CLIENT = "jupyterhub"  # whose tokens the hub's own are
 _RETRY_PAUSE = 1.0
 _AUTHORITY = "notebooks-ca"  # the hub's, for the certificates of servers
 
@@ -359,6 +360,7 @@ class StateroomSpawner(Spawner):
     async def run_post_stop_hook(self) -> None:
         """The hub calls this after every stop, also of a server that died or never ran: nothing may be left."""
         self._admissions().release(self._ref())
+        self._revoke_unsaved_tokens()
         if self._token_id is not None:
             self._revoke_token()
             try:
@@ -432,6 +434,14 @@ class StateroomSpawner(Spawner):
             self.user.db.delete(token)
         self._token_id = None
         self._save()
+
+    def _revoke_unsaved_tokens(self) -> None:
+        """Revoke what a hub made for this server and was killed before `start` could save: the hub marks it so."""
+        note = f"Server at {url_path_join(self.user.base_url, url_escape_path(self.name), '/')}"
+        made = self.user.db.query(orm.APIToken).filter_by(user_id=self.user.id, client_id=_HUB_CLIENT, note=note)
+        for token in made:
+            self.user.db.delete(token)
+        self.user.db.commit()
 
     async def _follow(self) -> None:
         """Follow the running server from change to change; the hub is told of its end."""

@@ -15,7 +15,7 @@ from typing import Any
 from traitlets import default
 
 from contract.engines import BASE_IMAGE, DockerSubject, MemorySubject, build_image
-from stateroom.backends.base import Backend, Life, Report
+from stateroom.backends.base import Backend, Life, Report, Tls
 from stateroom.backends.memory import Behaviour
 from stateroom.deadline import Deadline
 from stateroom.names import ServerRef
@@ -139,10 +139,10 @@ class SlowBackend:
     backend: Backend
     spawner: StandIn
 
-    async def start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
+    async def start(self, spec: ServerSpec, deadline: Deadline, report: Report, tls: Tls | None = None) -> str:
         try:
             await (self.spawner._start_future or asyncio.sleep(self.spawner.delay))
-            return await self.backend.start(spec, deadline, report)
+            return await self.backend.start(spec, deadline, report, tls)
         except asyncio.CancelledError:
             await self.stop(spec.ref, deadline)  # as every backend does
             raise
