@@ -58,6 +58,14 @@ def patience(request: pytest.FixtureRequest) -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def own_redirects(request: pytest.FixtureRequest) -> Iterator[None]:
+    """One of the tests leaves its hook in the hub, which the same tests in the other place then meet."""
+    yield
+    if "app" in request.fixturenames:
+        request.getfixturevalue("app").user_redirect_hook = None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
     """What is expected to fail must fail."""
     reasons = {expected.test: expected.reason for expected in EXPECTED}
