@@ -35,10 +35,10 @@ COVERED = {
         "docker/test_engine_faults.py::test_a_hub_that_restarts_finds_all_servers_with_one_list"
     ),
     "§4 a name of 60 umlauts becomes 368 letters, which the engine refuses": (
-        "docker/test_hostile_names.py::test_every_name_the_peers_met_starts_and_stops"
+        "docker/test_hostile_names.py::test_servers_of_hostile_names_start_are_known_again_and_stop"
     ),
     "§4 a user named ../../etc leaves the folder of homes": (
-        "docker/test_hostile_names.py::test_no_home_lies_outside_the_folder_of_homes"
+        "docker/test_hostile_names.py::test_homes_in_a_host_folder_are_distinct_and_directly_below_it"
     ),
     "§4 an image given as a list is an error 500": ("hub/test_refusals.py::test_over_rest_it_is_a_400_with_a_sentence"),
     "§4 docker inspect shows the token": (
@@ -174,7 +174,7 @@ async def test_s3_a_start_costs_no_more_calls_than_a_peer_s(proxy: EngineProxy) 
             "POST /containers/create": 1,
             "PUT /containers": 1,  # launcher and token
             f"POST /containers/{spec.ref.name}/start": 1,
-            f"GET /containers/{spec.ref.name}/json": 2,  # its address; and the event stream's own look
+            f"GET /containers/{spec.ref.name}/json": 2,  # its address; and that it is still there when it answers
         }
         for begin, most in of_the_start.items():
             found = [call for call in calls if call.startswith(begin)]

@@ -146,7 +146,9 @@ class DockerBackend:
         try:
             async with deadline.enforced():
                 async with self._slot(report):
-                    await self._run(spec, image, report)
+                    with self._watch.looked_after(spec.ref.name):
+                        await self._run(spec, image, report)
+                        await self._watch.look(spec.ref.name)
                 report(Progress(Phase.ANSWERING, "Waiting for your server to answer"))
                 return await self._answer(spec, image, tls)
         except EngineRefused as error:
@@ -253,7 +255,6 @@ class DockerBackend:
 
     async def _answer(self, spec: ServerSpec, image: ImageFacts, tls: Tls | None) -> str:
         """Wait until the server answers or ends, whichever is first."""
-        await self._watch.look(spec.ref.name)
         state = self._watch.last(spec.ref.name)
         if not state.address:
             raise _ended(spec, state)
@@ -341,9 +342,9 @@ class DockerBackend:
                 return
 
     async def _remove(self, ref: ServerRef) -> None:
-        await self._engine.remove_container(ref.name)
-        with contextlib.suppress(BackendError):  # it is gone; the event stream tells so as well
-            await self._watch.look(ref.name)
+        with self._watch.looked_after(ref.name):
+            await self._engine.remove_container(ref.name)
+            self._watch.removed(ref.name)
 
     async def _found(self, ref: ServerRef) -> dict[str, Any] | None:
         """The server's container, None if there is none. One of somebody else's under its name does not count."""

@@ -20,7 +20,8 @@ import logging
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -61,6 +62,7 @@ class ServerWatch:
         self._attempted = asyncio.Event()  # the first connection was made, or failed
         self._trouble: BackendError | None = None
         self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        self._looked_after: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: Listener | None = None
         self._closed = threading.Event()
@@ -91,6 +93,19 @@ class ServerWatch:
         found = await self._engine.inspect_container(name)
         self._take(name, seen_from_inspect(found, self._network) if found else None, began)
         return found
+
+    @contextmanager
+    def looked_after(self, name: str) -> Iterator[None]:
+        """While the body starts or removes the container, it finds out for itself: the event need not."""
+        self._looked_after.add(name)
+        try:
+            yield
+        finally:
+            self._looked_after.discard(name)
+
+    def removed(self, name: str) -> None:
+        """Know that the caller has removed a container."""
+        self._take(name, None, time.monotonic())
 
     def last(self, name: str) -> ServerState:
         """What the last look told of a container."""
@@ -189,7 +204,7 @@ class ServerWatch:
                     for name, change in self._listener.changes():
                         if change == "oom":
                             self._on_loop(self._take_starvation, name)
-                        else:
+                        elif not self._is_known(name, change):
                             self._look_again(self._listener, name)
             except BackendError as error:
                 self._listener = None
@@ -198,6 +213,12 @@ class ServerWatch:
                     log.warning("The engine's event stream broke off, trying again: %s", error.detail or error)
             self._closed.wait(pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
+
+    def _is_known(self, name: str, change: str) -> bool:
+        """Whether what an event tells is known, or will be, without a look."""
+        if name in self._looked_after:
+            return change in {"start", "destroy"}
+        return change == "destroy" and name not in self._seen
 
     def _list(self, listener: Listener) -> None:
         began = time.monotonic()
