@@ -160,7 +160,7 @@ async def test_a_volume_that_has_our_homes_name_is_left_alone_and_told(ours: Doc
     ours.client.create_volume(spec.home.name, labels=labels)
     try:
         told = (
-            "belongs to somebody-else"
+            "belongs to the hub's user number 7"
             if marked == "for another user"
             else "is no home of this hub. It was left as it is"
         )
