@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import threading
-import warnings
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
+from collections.abc import AsyncIterator
 
 import docker
 import pytest
@@ -29,16 +26,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 # A call to an engine that hangs waits for a minute; a start does not wait for the call.
 BEFORE_A_CALL_GIVES_UP = 45
-
-
-@pytest.fixture
-def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineProxy]:
-    proxy = EngineProxy(tmp_path / "engine.sock")
-    monkeypatch.setenv("DOCKER_HOST", proxy.host)
-    yield proxy
-    proxy.close()
-    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
-        gc.collect()
 
 
 @pytest.fixture

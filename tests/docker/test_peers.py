@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import re
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -65,14 +65,6 @@ COVERED = {
 async def subject() -> AsyncIterator[DockerSubject]:
     async with docker_subject() as subject:
         yield subject
-
-
-@pytest.fixture
-def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[EngineProxy]:
-    proxy = EngineProxy(tmp_path / "engine.sock")
-    monkeypatch.setenv("DOCKER_HOST", proxy.host)
-    yield proxy
-    proxy.close()
 
 
 def soon(seconds: float = 60) -> Deadline:
