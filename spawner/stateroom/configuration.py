@@ -73,6 +73,7 @@ def _place_on_docker(c: Any, catalog: Catalog, hub_id: str) -> None:
         place = hub_place(client, catalog, hub_id, port)
         gaps = isolate(client, place.servers, place.images)
     c.JupyterHub.hub_ip = place.address
+    c.StateroomSpawner.reached_port = port
     if place.name:
         c.JupyterHub.hub_connect_ip = place.name
     # With `internal_ssl` the hub's certificate must name what servers know it by.

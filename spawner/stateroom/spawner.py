@@ -51,6 +51,7 @@ from stateroom.errors import (
     BackendError,
     BackendUnavailable,
     ChoiceRefused,
+    EngineRefused,
     OutOfMemory,
     QuotaExceeded,
     StateroomError,
@@ -101,6 +102,8 @@ class StateroomSpawner(Spawner):
     backend = Enum(["docker", "memory"], "docker", config=True, help="Where servers run.")
     hub_id = Unicode(config=True, help="The hub's id in the names and labels of what it makes.")
     home_assignments = Unicode(config=True, help="The file that says which homes were handed to another user.")
+
+    reached_port = Integer(0, config=True, help="The hub's port that packet rules let servers reach; 0 for any.")
 
     # Servers listen on every address of their own container.
     ip = Unicode("0.0.0.0")  # noqa: S104 - a container's own
@@ -278,7 +281,15 @@ class StateroomSpawner(Spawner):
             self._progress.close()
 
     def _begin(self) -> asyncio.Future[str]:
-        """Begin a start, after saving what a hub that is killed from here on must know. Raises HomeRefused."""
+        """Begin a start, after saving what a hub that is killed from here on must know.
+
+        Raises HomeRefused, and EngineRefused where packet rules would keep the server from its hub.
+        """
+        if self.reached_port not in (0, self.hub.port):
+            raise EngineRefused(
+                f"Servers may reach their hub at port {self.reached_port}, and it listens at {self.hub.port}. "
+                "An administrator must set c.JupyterHub.hub_port above stateroom.configure, and restart the hub."
+            )
         catalog = self._catalog()
         deadline = Deadline.after(catalog.start.timeout, "waiting for the server to answer")
         token = orm.APIToken.find(self.user.db, self.api_token)

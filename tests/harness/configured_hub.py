@@ -17,11 +17,11 @@ from stateroom.cli.screen import Screen
 _CONFIGURATION = """\
 import stateroom
 
+c.JupyterHub.hub_port = {hub_port}
 stateroom.configure(c, catalog={catalog!r}, data={data!r})
 c.JupyterHub.authenticator_class = "stateroom-accounts"
 c.AccountsAuthenticator.accounts_file = {accounts!r}
 c.JupyterHub.bind_url = {url!r}
-c.JupyterHub.hub_port = {hub_port}
 c.ConfigurableHTTPProxy.command = {proxy!r}
 c.ConfigurableHTTPProxy.api_url = "{scheme}://127.0.0.1:{proxy_port}"
 c.JupyterHub.allow_named_servers = True

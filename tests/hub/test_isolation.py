@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.hub import running_hub
+from harness.configured_hub import configured_hub
+from harness.hub import free_port, running_hub
 from harness.outside import CONNECT, listening, packet_rules
 from stateroom.cli.data import DataFolder
 from stateroom.names import network_name
@@ -36,4 +37,15 @@ def test_up_writes_packet_rules_once_and_down_removes_them(tmp_path: Path) -> No
         assert "Isolation  is not complete" not in hub.log()
         hub.command("down")
         assert packet_rules(hub.id) == []
+        person.close()
+
+
+def test_a_hub_that_listens_where_its_servers_may_not_reach_it_says_so(tmp_path: Path) -> None:
+    """`configure` writes the rules, and cannot see the lines below it."""
+    with configured_hub(tmp_path, f"c.JupyterHub.hub_port = {free_port()}", "http") as hub:
+        person = hub.person()
+        answer = person.start()
+        assert answer.status_code == 500
+        assert "An administrator must set c.JupyterHub.hub_port above stateroom.configure" in answer.json()["message"]
+        assert hub.servers.of(person.name) == []
         person.close()
