@@ -15,6 +15,7 @@ import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
 
+from harness.servers import remove_network
 from stateroom.backends.base import Backend
 from stateroom.backends.docker import DockerBackend
 from stateroom.backends.docker.engine import connect, ensure_network
@@ -149,7 +150,7 @@ def remove_all_of(client: docker.APIClient, hub: str) -> None:
     for volume in client.volumes(filters=mine)["Volumes"] or ():
         client.remove_volume(volume["Name"])
     for network in client.networks(filters=mine):
-        client.remove_network(network["Id"])
+        remove_network(client, network["Id"])
 
 
 def stub_image(client: docker.APIClient, behaviour: Behaviour) -> str:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import docker
+from docker.errors import APIError
 from docker.models.containers import Container
 
 from stateroom.backends.docker.firewall import lift_isolation
@@ -83,8 +84,21 @@ class Servers:
         for volume in self.engine.volumes.list(filters=mine):
             volume.remove()
         for network in self.engine.networks.list(filters=mine):
-            network.remove()
+            remove_network(self.engine.api, str(network.id))
         self.engine.close()
 
     def _all(self, label: str) -> list[Container]:
         return self.engine.containers.list(all=True, filters={"label": label}, ignore_removed=True)
+
+
+def remove_network(client: docker.APIClient, network: str) -> None:
+    """Remove a network, unless the engine takes it for used.
+
+    Docker 20.10 now and then keeps a container on its network that was killed
+    right after its start, until the engine is restarted.
+    """
+    try:
+        client.remove_network(network)
+    except APIError as error:
+        if "active endpoints" not in str(error.explanation):
+            raise

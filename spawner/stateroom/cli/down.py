@@ -87,7 +87,10 @@ def _stop_servers(settings: Settings, data: DataFolder, screen: Screen) -> None:
         for gap in gaps:
             screen.more(str(gap))
         for network in kept:
-            screen.line("Network", f"{network} is kept, since containers that are not of this hub are on it")
+            screen.line(
+                "Network",
+                f"{network} is kept, since the engine calls it used; `docker network inspect` may say by whom",
+            )
         screen.line("Homes", _homes(engine, settings))
         if done := stop_engine(engine, data):
             screen.line("Docker", done)
