@@ -380,7 +380,7 @@ def need_registry() -> None:
 
 @once
 def need_lab() -> None:
-    """What an engine of the test's own takes: a disk that runs full, a network, a registry."""
+    """What engines and networks of the test's own take: a disk that runs full, a host outside, a registry."""
     need_registry()
     if not (shutil.which("mkfs.ext4") and shutil.which("ip")):
         install_packages("e2fsprogs", "iproute2")
@@ -467,7 +467,7 @@ TIERS = (
     Tier("imports", "who may import whom", run_imports),
     Tier("unit", "each module alone; needs no engine", run_pytest),
     Tier("contract", "every backend keeps the same promises", run_pytest, (need_engine, need_image), partly=True),
-    Tier("docker", "the Docker backend against a real engine", run_pytest, (need_engine, need_image, need_registry)),
+    Tier("docker", "the Docker backend against a real engine", run_pytest, (need_engine, need_image, need_lab)),
     Tier("podman", "the contract on Podman", run_pytest, (need_engine, need_image, need_podman)),
     Tier("hub", "a real hub, from the login to the cgroup", run_pytest, (need_engine, need_image)),
     Tier("faults", "what is left when hub or engine die, or are in trouble", run_pytest, (need_engine, need_lab)),
