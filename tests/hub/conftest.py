@@ -22,6 +22,14 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hub]:
 
 
 @pytest.fixture
+def original(hub: Hub) -> Iterator[str]:
+    """The catalog as it is before the test, and again after it."""
+    text = hub.catalog.read_text()
+    yield text
+    hub.save_catalog(text)
+
+
+@pytest.fixture
 def person(hub: Hub) -> Iterator[Person]:
     """Somebody who never started a server; what runs at the end is stopped."""
     person = hub.person()

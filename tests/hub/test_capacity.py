@@ -14,11 +14,7 @@ MIB = 1024**2
 LEAST = {"user_options": {"cpu": 0.25, "memory": "512 MiB"}}
 
 
-@pytest.fixture(autouse=True)
-def original(hub: Hub) -> Iterator[str]:
-    text = hub.catalog.read_text()
-    yield text
-    hub.save_catalog(text)
+pytestmark = pytest.mark.usefixtures("original")
 
 
 def leave(hub: Hub, original: str, memory: int, more: str = "") -> None:

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from harness.hub import Hub, Person, wait_for
 
-
-@pytest.fixture(autouse=True)
-def original(hub: Hub) -> Iterator[str]:
-    text = hub.catalog.read_text()
-    yield text
-    hub.save_catalog(text)
+pytestmark = pytest.mark.usefixtures("original")
 
 
 def form(hub: Hub, person: Person) -> str:

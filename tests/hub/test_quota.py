@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import jupyterhub
@@ -14,11 +13,7 @@ SMALL = {"user_options": {"size": "small"}}
 LEAST = {"user_options": {"cpu": 0.25, "memory": "512 MiB"}}
 
 
-@pytest.fixture(autouse=True)
-def original(hub: Hub) -> Iterator[str]:
-    text = hub.catalog.read_text()
-    yield text
-    hub.save_catalog(text)
+pytestmark = pytest.mark.usefixtures("original")
 
 
 def test_twenty_starts_at_once_against_a_quota_of_five_end_with_five(hub: Hub, person: Person, original: str) -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import docker
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 
 from stateroom.backends.docker.engine import translated
 from stateroom.backends.docker.firewall import lift_isolation
@@ -17,6 +17,7 @@ from stateroom.backends.docker.network import images_of
 from stateroom.cli.data import DataFolder, Settings, add_data_option
 from stateroom.cli.engine import answering, stop_engine
 from stateroom.cli.hub import end_leftovers
+from stateroom.cli.orphans import end_server
 from stateroom.cli.processes import held
 from stateroom.cli.screen import Screen
 from stateroom.errors import CatalogError, SetupError
@@ -24,7 +25,6 @@ from stateroom.images import UNIFIED
 from stateroom.loading import load_catalog
 from stateroom.names import HUB, KIND, server_from_labels
 
-_GRACE = 10  # seconds between asking a server to end and killing it
 _AT_ONCE = 8
 _PATIENCE = 60.0  # seconds for an `up` to stop its hub
 
@@ -102,17 +102,9 @@ def _remove_servers(engine: docker.APIClient, hub: str) -> int:
     listed = engine.containers(all=True, filters={"label": f"{HUB}={hub}"})
     servers = [found["Id"] for found in listed if server_from_labels(found["Labels"], hub)]
     with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for _ in threads.map(lambda container: _remove_server(engine, container), servers):
+        for _ in threads.map(lambda container: end_server(engine, container), servers):
             pass
     return len(servers)
-
-
-def _remove_server(engine: docker.APIClient, container: str) -> None:
-    try:
-        engine.stop(container, timeout=_GRACE)
-        engine.remove_container(container, v=True, force=True)
-    except NotFound:
-        pass  # it ended and was removed meanwhile
 
 
 def _remove_networks(engine: docker.APIClient, hub: str) -> list[str]:

@@ -139,13 +139,15 @@ def remove_orphan(engine: docker.APIClient, orphan: Orphan) -> bool:
     return True
 
 
-def _remove_server(engine: docker.APIClient, container: str) -> None:
-    engine.stop(container, timeout=_GRACE)
-    engine.remove_container(container, v=True, force=True)
+def end_server(engine: docker.APIClient, container: str) -> None:
+    """Ask a server to end, kill it if it does not, and remove it. One that is gone already counts as removed."""
+    with suppress(NotFound):
+        engine.stop(container, timeout=_GRACE)
+        engine.remove_container(container, v=True, force=True)
 
 
 _REMOVALS: Mapping[Kind, Callable[[docker.APIClient, str], object]] = {
-    Kind.SERVER: _remove_server,
+    Kind.SERVER: end_server,
     Kind.HELPER: lambda engine, found: engine.remove_container(found, v=True),
     Kind.NETWORK: lambda engine, found: engine.remove_network(found),
     Kind.IMAGE: lambda engine, found: engine.remove_image(found),
