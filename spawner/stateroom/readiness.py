@@ -11,9 +11,9 @@ import ssl
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 
-_FIRST_PAUSE = 0.02
+_FIRST_PAUSE = 0.005
 _LONGEST_PAUSE = 0.25
-_GROWTH = 1.1
+_GROWTH = 1.12
 _LONGEST_REQUEST = 5.0
 
 

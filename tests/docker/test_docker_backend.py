@@ -12,13 +12,15 @@ import pytest
 from contract.engines import BASE_IMAGE, TOKEN, DockerSubject, build_image, docker_subject, make_spec
 from stateroom.backends.base import Life
 from stateroom.backends.docker import DockerBackend
-from stateroom.backends.docker.payload import PROCESS_LIMIT
+from stateroom.backends.docker.engine import start_container
+from stateroom.backends.docker.payload import PROCESS_LIMIT, container_payload, facts_from_image
 from stateroom.backends.memory import Behaviour
 from stateroom.catalog import DockerHome
 from stateroom.deadline import Deadline
 from stateroom.errors import EngineRefused, HomeRefused, ImageUnfit, OutOfMemory, ServerEnded
 from stateroom.names import HUB, look_labels
 from stateroom.progress import Progress
+from stateroom.readiness import wait_until_answers
 from stateroom.spec import ServerSpec
 
 GIB = 1024**3
@@ -116,9 +118,10 @@ async def test_a_server_is_hardened_and_marked(subject: DockerSubject) -> None:
 async def test_the_token_is_a_file_that_only_the_server_can_read(subject: DockerSubject) -> None:
     spec = await started(subject)
     assert TOKEN not in json.dumps(subject.client.inspect_container(spec.ref.name))
-    assert run(subject, spec, "stat", "-c", "%a %u %g", "/var/lib/stateroom/secrets") == "400 1000 100"
-    assert TOKEN in run(subject, spec, "cat", "/var/lib/stateroom/secrets")
-    assert "/var/lib/stateroom" not in run(subject, spec, "cat", "/proc/mounts")
+    file = subject.client.inspect_container(spec.ref.name)["Id"][:12].join(["/var/tmp/stateroom-", ""])
+    assert run(subject, spec, "stat", "-c", "%a %u %g", file) == "400 1000 100"
+    assert TOKEN in run(subject, spec, "cat", file)
+    assert "/var/tmp" not in run(subject, spec, "cat", "/proc/mounts")
     # The server itself has it, and its home has not.
     server = run(
         subject,
@@ -135,8 +138,29 @@ async def test_the_token_is_a_file_that_only_the_server_can_read(subject: Docker
 async def test_values_of_secrets_are_not_read_as_shell(subject: DockerSubject) -> None:
     hostile = "a'b\"c $(touch /tmp/owned) `id` \\ é"
     spec = await started(subject, secrets={"JUPYTERHUB_API_TOKEN": hostile})
-    script = '. /var/lib/stateroom/secrets; printf %s "$JUPYTERHUB_API_TOKEN"; test ! -e /tmp/owned'
+    script = '. /var/tmp/stateroom-*; printf %s "$JUPYTERHUB_API_TOKEN"; test ! -e /tmp/owned'
     assert run(subject, spec, "sh", "-c", script) == hostile
+
+
+async def test_a_server_that_is_restarted_from_outside_has_its_secrets(subject: DockerSubject) -> None:
+    spec = await started(subject)
+    before = await subject.backend.state(spec.ref)
+    subject.client.restart(spec.ref.name, timeout=0)
+    while (state := await subject.backend.changed(spec.ref, before)).life is not Life.RUNNING:
+        before = state
+    await asyncio.wait_for(wait_until_answers(state.address, spec.base_url), 30)
+    assert TOKEN in run(subject, spec, "sh", "-c", "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'")
+
+
+async def test_a_launcher_whose_hub_is_gone_before_it_hands_them_over_ends(subject: DockerSubject) -> None:
+    spec = make_spec(subject)
+    facts = facts_from_image(spec.image, subject.client.inspect_image(spec.image), "jovyan:x:1000:100::/home/jovyan:")
+    subject.client.create_container_from_config(
+        container_payload(spec, facts, subject.network, DockerHome()), spec.ref.name
+    )
+    start_container(subject.client, spec.ref.name, b"")
+    assert subject.client.wait(spec.ref.name, timeout=30)["StatusCode"] == 74
+    assert b"the hub went away" in subject.client.logs(spec.ref.name)
 
 
 async def test_files_in_the_home_outlive_the_container(subject: DockerSubject) -> None:

@@ -20,7 +20,8 @@ from stateroom.backends.docker.payload import (
     certificate_archive,
     container_payload,
     facts_from_image,
-    files_archive,
+    handed_over,
+    home_archive,
 )
 from stateroom.catalog import DockerHome
 from stateroom.choice import choose
@@ -95,19 +96,17 @@ def test_secrets_are_in_no_configuration_and_no_representation() -> None:
     assert TOKEN not in repr(spec)
 
 
-def test_the_archive_holds_launcher_and_secrets_and_on_demand_the_home() -> None:
-    def entries(*, claim_home: bool) -> dict[str, tuple[int, int, int]]:
-        data = files_archive(spec_for({}), IMAGE, claim_home=claim_home)
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            return {entry.name: (entry.uid, entry.gid, entry.mode) for entry in archive.getmembers()}
+def test_a_home_is_handed_to_the_servers_user() -> None:
+    with tarfile.open(fileobj=io.BytesIO(home_archive(spec_for({}), IMAGE))) as archive:
+        entries = [(entry.name, entry.uid, entry.gid, entry.mode, entry.isdir()) for entry in archive.getmembers()]
+    assert entries == [("home/jovyan/notebooks", 1000, 100, 0o755, True)]
 
-    private = {
-        "var/lib/stateroom": (0, 0, 0o755),
-        "var/lib/stateroom/launch": (0, 0, 0o444),
-        "var/lib/stateroom/secrets": (1000, 100, 0o400),
-    }
-    assert entries(claim_home=False) == private
-    assert entries(claim_home=True) == private | {"home/jovyan/notebooks": (1000, 100, 0o755)}
+
+def test_what_is_handed_over_tells_its_own_length() -> None:
+    spec = replace(spec_for({}), secrets={"TOKEN": "ü\n\n'x"})
+    length, _, text = handed_over(spec).partition(b"\n")
+    assert int(length) == len(text)
+    assert text.decode() == "export TOKEN='ü\n\n'\"'\"'x'\n"
 
 
 def test_a_certificate_is_for_the_servers_user_alone_and_what_tells_that_it_is_there_comes_last() -> None:
@@ -123,13 +122,10 @@ def test_a_certificate_is_for_the_servers_user_alone_and_what_tells_that_it_is_t
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_server_awaits_its_certificate_and_is_marked_only_where_it_serves_tls(tls: bool) -> None:
     spec = replace(spec_for({}), tls=tls)
-    with tarfile.open(fileobj=io.BytesIO(files_archive(spec, IMAGE, claim_home=False))) as archive:
-        file = archive.extractfile("var/lib/stateroom/launch")
-        assert file is not None
-        launcher = file.read().decode()
-    assert ("while ! [ -e /var/lib/stateroom/certificate/complete ]" in launcher) is tls
-    assert launcher.endswith('\nexec "$@"\n')
     payload = container_payload(spec, IMAGE, "net", DockerHome())
+    launcher = payload["Entrypoint"][2]
+    assert ("while ! [ -e /var/lib/stateroom/certificate/complete ]" in launcher) is tls
+    assert launcher.endswith('\nexec "$@" </dev/null\n')
     assert (TLS in payload["Labels"]) is tls
     found = {"Names": ["/x"], "State": "running", "Image": "", "Labels": payload["Labels"]}
     seen = seen_from_list(found | {"NetworkSettings": {"Networks": {"net": {"IPAddress": "10.0.0.2"}}}}, "net")

@@ -21,8 +21,8 @@ import docker
 from docker.errors import APIError, NotFound
 
 from contract.engines import BASE_IMAGE, build_image
-from stateroom.backends.docker.engine import ensure_network
-from stateroom.backends.docker.payload import container_payload, facts_from_image, files_archive
+from stateroom.backends.docker.engine import ensure_network, start_container
+from stateroom.backends.docker.payload import container_payload, facts_from_image, handed_over
 from stateroom.catalog import DockerHome
 from stateroom.names import HUB, HomeRef, ServerRef, network_name
 from stateroom.quantity import MiB
@@ -200,8 +200,7 @@ class BareEngine(Side):
         spec = self._spec(user)
         payload = container_payload(spec, self._facts, self.network, DockerHome())
         self.client.create_container_from_config(payload, spec.ref.name)
-        self.client.put_archive(spec.ref.name, "/", files_archive(spec, self._facts, claim_home=False))
-        self.client.start(spec.ref.name)
+        start_container(self.client, spec.ref.name, handed_over(spec))
         found = self.client.inspect_container(spec.ref.name)
         _wait_until_answers(found["NetworkSettings"]["Networks"][self.network]["IPAddress"], spec.base_url)
         return time.monotonic()

@@ -21,7 +21,8 @@ from stateroom.backends.docker.payload import (
     certificate_archive,
     container_payload,
     facts_from_image,
-    files_archive,
+    handed_over,
+    home_archive,
     home_source,
 )
 from stateroom.backends.docker.pulling import Pulls
@@ -208,11 +209,11 @@ class DockerBackend:
         report(Progress(Phase.CREATING, "Preparing your server"))
         claim_home = await self._ensure_home(spec.home)
         await self._create(spec, image)
-        claim_home = claim_home or await self._is_unclaimed(spec, image)
-        await self._engine.put_archive(spec.ref.name, files_archive(spec, image, claim_home=claim_home))
+        if claim_home or await self._is_unclaimed(spec, image):
+            await self._engine.put_archive(spec.ref.name, home_archive(spec, image))
         self._claimed.add(spec.home.name)
         report(Progress(Phase.STARTING, "Starting your server"))
-        await self._engine.start_container(spec.ref.name)
+        await self._engine.start_container(spec.ref.name, handed_over(spec))
 
     async def _ensure_home(self, home: HomeRef) -> bool:
         """Whether the home must be handed to the server's user: it is new, or a folder the engine makes."""

@@ -87,9 +87,9 @@ class Engine:
         """The number of the user who owns a folder of the container, its mounts included."""
         return await self._call(lambda client: _owner(client, name, path))
 
-    async def start_container(self, name: str) -> None:
-        """Start a created container."""
-        await self._call(lambda client: client.start(name))
+    async def start_container(self, name: str, handed: bytes) -> None:
+        """Start a created container that reads `handed` on its standard input."""
+        await self._call(lambda client: start_container(client, name, handed))
 
     async def inspect_container(self, name: str) -> dict[str, Any] | None:
         """The container's description, None if there is none."""
@@ -296,6 +296,19 @@ def _create_container(client: docker.APIClient, name: str, payload: Mapping[str,
         if _code(error) == requests.codes.conflict:
             raise NameTaken(f'A container named "{name}" is there already.') from error
         raise
+
+
+def start_container(client: docker.APIClient, name: str, handed: bytes) -> None:
+    """See Engine.start_container."""
+    # The SDK's own call to attach leaves the response open.
+    url = f"{client.base_url}/v{client.api_version}/containers/{name}/attach"
+    upgrade = {"Connection": "Upgrade", "Upgrade": "tcp"}
+    with client.post(
+        url, params={"stdin": 1, "stream": 1}, headers=upgrade, stream=True, timeout=client.timeout
+    ) as response:
+        stdin = client._get_raw_response_socket(response)  # type: ignore[attr-defined]  # as its own calls do
+        getattr(stdin, "_sock", stdin).sendall(handed)  # a socket, or what reads from one
+        client.start(name)
 
 
 def _remove_container(client: docker.APIClient, name: str) -> None:

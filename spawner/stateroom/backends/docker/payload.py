@@ -1,11 +1,12 @@
 """From a spec to what the Docker API is sent: pure, so that golden files can hold it.
 
 The server's secrets are nowhere in the container's configuration, which
-everyone with access to the engine can read. They are a file in the container's
-own layer, put there between create and start, readable by the server's user
-alone. A launcher beside it exports them, looks whether the home can be written
-to, and executes the image's own command, so that any image that serves
-notebooks works unchanged.
+everyone with access to the engine can read. The launcher, a few lines of shell
+that are the container's entry point, is handed them on its standard input and
+keeps them for a restart in a file of the container's own layer, readable by the
+server's user alone. It exports them, looks whether the home can be written to,
+and executes the image's own command, so that any image that serves notebooks
+works unchanged.
 """
 
 from __future__ import annotations
@@ -23,20 +24,32 @@ from stateroom.names import SPEC, TLS, HomeRef, resources_as_labels
 from stateroom.quantity import MiB
 from stateroom.spec import CERTIFICATE, ServerSpec
 
-_PRIVATE = "var/lib/stateroom"
-LAUNCHER = f"/{_PRIVATE}/launch"
+_CERTIFICATE = "var/lib/stateroom/certificate"
+LAUNCHER = "stateroom-launcher"  # what a shell calls it in its complaints
 HOME_UNWRITABLE = "stateroom: the home cannot be written to"
-_LAUNCH = f"""#!/bin/sh
-. /{_PRIVATE}/secrets
+# The name of the file is the container's, so that one in an image made of a container is none of ours.
+_LAUNCH = f"""\
+read -r stateroom_file </etc/hostname
+stateroom_file=/var/tmp/stateroom-$stateroom_file
+if [ -r "$stateroom_file" ]; then
+    stateroom_secrets=$(cat "$stateroom_file")
+else
+    if ! read -r stateroom_bytes; then
+        echo "stateroom: the hub went away before it handed over the secrets" >&2
+        exit 74
+    fi
+    stateroom_secrets=$(head -c "$stateroom_bytes")
+    (umask 377; printf %s "$stateroom_secrets" >"$stateroom_file")
+fi
+eval "$stateroom_secrets"
 if ! [ -w "$JUPYTERHUB_ROOT_DIR" ]; then
     echo "{HOME_UNWRITABLE}" >&2
     exit 73
 fi
 """
 # Until the container runs nobody knows its address, to which its certificate is made.
-_CERTIFICATE = f"{_PRIVATE}/certificate"
 _AWAIT_CERTIFICATE = f"while ! [ -e /{_CERTIFICATE}/complete ]; do sleep 0.05; done\n"
-_EXECUTE = 'exec "$@"\n'
+_EXECUTE = 'exec "$@" </dev/null\n'
 
 # One CPU is this much of every period: the kernel's own default length, in microseconds.
 _CPU_PERIOD = 100_000
@@ -96,8 +109,10 @@ def container_payload(spec: ServerSpec, image: ImageFacts, network: str, homes: 
     return {
         "Image": spec.image,
         "User": f"{image.uid}:{image.gid}",
-        "Entrypoint": ["/bin/sh", LAUNCHER],
+        "Entrypoint": ["/bin/sh", "-c", _LAUNCH + (_AWAIT_CERTIFICATE if spec.tls else "") + _EXECUTE, LAUNCHER],
         "Cmd": list(image.command),
+        "OpenStdin": True,
+        "StdinOnce": True,  # a launcher whose hub is killed before it hands them over comes to its end
         "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
         "Labels": {
             **spec.ref.labels,
@@ -137,21 +152,20 @@ def home_source(home: HomeRef, homes: DockerHome) -> str:
     return f"{homes.path.rstrip('/')}/{home.name}" if homes.path else home.name
 
 
-def files_archive(spec: ServerSpec, image: ImageFacts, *, claim_home: bool) -> bytes:
-    """A tar to unpack at `/` before the container starts: launcher and secrets.
+def handed_over(spec: ServerSpec) -> bytes:
+    """What the launcher reads: a number of bytes, and as many of shell that exports the secrets."""
+    secrets = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in spec.secrets.items()).encode()
+    return b"%d\n%s" % (len(secrets), secrets)
 
-    With `claim_home` it also hands the mounted home's folder to the server's
-    user, since an engine makes mount points as root.
+
+def home_archive(spec: ServerSpec, image: ImageFacts) -> bytes:
+    """A tar to unpack at `/` before the container starts, which hands the home's folder to the server's user.
+
+    An engine makes mount points as root.
     """
-    secrets = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in spec.secrets.items())
-    launch = _LAUNCH + (_AWAIT_CERTIFICATE if spec.tls else "") + _EXECUTE
     with io.BytesIO() as buffer:
         with tarfile.open(fileobj=buffer, mode="w") as archive:
-            archive.addfile(_folder(_PRIVATE, 0, 0))
-            _add(archive, _file(f"{_PRIVATE}/launch", 0, 0, 0o444), launch)
-            _add(archive, _file(f"{_PRIVATE}/secrets", image.uid, image.gid, 0o400), secrets)
-            if claim_home:
-                archive.addfile(_folder(f"{image.home}/{spec.mount}".lstrip("/"), image.uid, image.gid))
+            archive.addfile(_folder(f"{image.home}/{spec.mount}".lstrip("/"), image.uid, image.gid))
         return buffer.getvalue()
 
 
