@@ -300,13 +300,13 @@ def _create_container(client: docker.APIClient, name: str, payload: Mapping[str,
 
 def start_container(client: docker.APIClient, name: str, handed: bytes) -> None:
     """See Engine.start_container."""
-    # The SDK's own call to attach leaves the response open.
+    # As the SDK's own call to attach does, which leaves the response open.
     url = f"{client.base_url}/v{client.api_version}/containers/{name}/attach"
     upgrade = {"Connection": "Upgrade", "Upgrade": "tcp"}
     with client.post(
         url, params={"stdin": 1, "stream": 1}, headers=upgrade, stream=True, timeout=client.timeout
     ) as response:
-        stdin = client._get_raw_response_socket(response)  # type: ignore[attr-defined]  # as its own calls do
+        stdin = client._get_raw_response_socket(response)  # type: ignore[attr-defined]  # noqa: SLF001
         getattr(stdin, "_sock", stdin).sendall(handed)  # a socket, or what reads from one
         client.start(name)
 
