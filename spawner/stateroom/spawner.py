@@ -210,7 +210,7 @@ class StateroomSpawner(Spawner):
         self._choice = recalled.choice
         self._accepted = recalled.choice.as_options()
         self._farewell, self._ran_out = "", False
-        self._remember(self._accepted)
+        self._note(self._accepted)
         # The hub's own limit, above ours so that ours speaks first.
         start = self._catalog().start
         self.start_timeout = int(start.timeout + start.pull_timeout) + _STOP_SECONDS
@@ -251,8 +251,12 @@ class StateroomSpawner(Spawner):
         return Recalled(choose(options, allowance))
 
     def _remember(self, options: dict[str, Any] | None) -> None:
-        self.user_options = self.orm_spawner.user_options = options or {}
+        self._note(options)
         self._save()
+
+    def _note(self, options: dict[str, Any] | None) -> None:
+        """Remember these options once the start has begun, which saves everything."""
+        self.user_options = self.orm_spawner.user_options = options or {}
 
     # Starting and stopping
 
@@ -292,8 +296,7 @@ class StateroomSpawner(Spawner):
             )
         catalog = self._catalog()
         deadline = Deadline.after(catalog.start.timeout, "waiting for the server to answer")
-        token = orm.APIToken.find(self.user.db, self.api_token)
-        self._token_id = token.id if token else None
+        self._token_id = self._find_token_id()
         spec = self._spec(catalog)
         self._spec_hash = spec.hash
         self._reports_every = reports_every(catalog)
@@ -439,6 +442,12 @@ class StateroomSpawner(Spawner):
         self.orm_spawner.state = self.get_state()
         self.user.db.commit()
 
+    def _find_token_id(self) -> int | None:
+        """The database id of this start's token. Hashes are compared only where needed, since that takes 10 ms."""
+        found = orm.APIToken.find_prefix(self.user.db, self.api_token).filter_by(user_id=self.user.id).limit(2).all()
+        token = found[0] if len(found) == 1 else orm.APIToken.find(self.user.db, self.api_token)
+        return token.id if token else None
+
     def _revoke_token(self) -> None:
         token = self.user.db.get(orm.APIToken, self._token_id) if self._token_id is not None else None
         if token is not None:
@@ -449,10 +458,11 @@ class StateroomSpawner(Spawner):
     def _revoke_unsaved_tokens(self) -> None:
         """Revoke what a hub made for this server and was killed before `start` could save: the hub marks it so."""
         note = f"Server at {url_path_join(self.user.base_url, url_escape_path(self.name), '/')}"
-        made = self.user.db.query(orm.APIToken).filter_by(user_id=self.user.id, client_id=_HUB_CLIENT, note=note)
+        made = self.user.db.query(orm.APIToken).filter_by(user_id=self.user.id, client_id=_HUB_CLIENT, note=note).all()
         for token in made:
             self.user.db.delete(token)
-        self.user.db.commit()
+        if made:
+            self.user.db.commit()
 
     async def _follow(self) -> None:
         """Follow the running server from change to change; the hub is told of its end."""
