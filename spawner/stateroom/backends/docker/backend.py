@@ -135,7 +135,7 @@ class DockerBackend:
         """See Backend.close."""
         for removal in self._removals.values():
             removal.cancel()
-        self._watch.close()
+        await self._watch.close()
         self._engine.close()
 
     async def _start(self, spec: ServerSpec, deadline: Deadline, report: Report, tls: Tls | None) -> str:

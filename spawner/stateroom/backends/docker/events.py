@@ -44,6 +44,7 @@ log = logging.getLogger(__name__)
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 10.0
 _SIGN_OF_LIFE_SECONDS = 10.0
+_ENDING_PATIENCE = 5.0  # seconds for a thread that waits for the engine when the watch is closed
 
 _ABSENT = ServerState(Life.ABSENT)
 
@@ -65,6 +66,7 @@ class ServerWatch:
         self._looked_after: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: Listener | None = None
+        self._threads: list[threading.Thread] = []
         self._closed = threading.Event()
         self._heard = time.monotonic()
 
@@ -119,11 +121,13 @@ class ServerWatch:
             await self._until_changed(name)
         return self.last(name)
 
-    def close(self) -> None:
-        """End the threads. Waiters are left alone: their tasks end with the loop."""
+    async def close(self) -> None:
+        """End the threads, and wait for that some seconds. Waiters are left alone: their tasks end with the loop."""
         self._closed.set()
         if self._listener is not None:
             self._listener.close()
+        for thread in self._threads:
+            await asyncio.to_thread(thread.join, _ENDING_PATIENCE)
 
     async def _picture(self) -> None:
         await self._begun().wait()
@@ -135,7 +139,8 @@ class ServerWatch:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             for name, work in (("docker-events", self._follow), ("docker-life", self._ask_for_life)):
-                threading.Thread(target=work, name=name, daemon=True).start()
+                self._threads.append(threading.Thread(target=work, name=name, daemon=True))
+                self._threads[-1].start()
         return self._attempted
 
     async def _until_changed(self, name: str) -> None:
@@ -199,6 +204,8 @@ class ServerWatch:
         while not self._closed.is_set():
             try:
                 with contextlib.closing(Listener(self._hub)) as self._listener:
+                    if self._closed.is_set():  # while it connected: whoever closed the watch did not find it
+                        return
                     self._list(self._listener)
                     pause = _FIRST_PAUSE
                     for name, change in self._listener.changes():
