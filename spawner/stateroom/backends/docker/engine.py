@@ -14,6 +14,7 @@ import contextlib
 import io
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -87,9 +88,18 @@ class Engine:
         """The number of the user who owns a folder of the container, its mounts included."""
         return await self._call(lambda client: _owner(client, name, path))
 
-    async def start_container(self, name: str, handed: bytes) -> None:
-        """Start a created container that reads `handed` on its standard input."""
-        await self._call(lambda client: start_container(client, name, handed))
+    async def start_container(self, name: str, handed: bytes) -> tuple[dict[str, Any] | None, float]:
+        """Start a created container that reads `handed` on its standard input.
+
+        Its description when it had started, None if it is gone, and when that was asked for.
+        """
+
+        def start(client: docker.APIClient) -> tuple[dict[str, Any] | None, float]:
+            start_container(client, name, handed)
+            began = time.monotonic()
+            return _or_none(lambda: client.inspect_container(name)), began
+
+        return await self._call(start)
 
     async def inspect_container(self, name: str) -> dict[str, Any] | None:
         """The container's description, None if there is none."""

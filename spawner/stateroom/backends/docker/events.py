@@ -93,8 +93,12 @@ class ServerWatch:
         """The engine's description of one container now, None if there is none. Raises BackendError."""
         began = time.monotonic()
         found = await self._engine.inspect_container(name)
-        self._take(name, seen_from_inspect(found, self._network) if found else None, began)
+        self.take(name, found, began)
         return found
+
+    def take(self, name: str, found: dict[str, Any] | None, began: float) -> None:
+        """Know what the engine described, if it was asked at `began` and nothing newer is known."""
+        self._take(name, seen_from_inspect(found, self._network) if found else None, began)
 
     @contextmanager
     def looked_after(self, name: str) -> Iterator[None]:
