@@ -164,7 +164,7 @@ async def test_s3_a_start_costs_no_more_calls_than_a_peer_s(proxy: EngineProxy) 
             "GET /images": 1,  # is it there, and which is it
             "GET /volumes": 1,  # whose home
             "POST /containers/create": 1,
-            "PUT /containers": 1,  # launcher and token
+            f"POST /containers/{spec.ref.name}/attach": 1,  # the token
             f"POST /containers/{spec.ref.name}/start": 1,
             f"GET /containers/{spec.ref.name}/json": 2,  # its address; and that it is still there when it answers
         }
