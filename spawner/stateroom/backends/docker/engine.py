@@ -43,7 +43,7 @@ _TELLING = ("start", "die", "oom", "destroy", "pause", "unpause", "rename")
 _PODMAN_CALLS_THEM = ("died", "remove")
 
 # What Podman says of a conflict, for which its status is 500.
-_PODMAN_CONFLICTS = ("that name is already in use", "container state improper")
+_PODMAN_CONFLICTS = ("that name is already in use", "container state improper", "volume already exists")
 
 _Result = TypeVar("_Result")
 
@@ -129,7 +129,7 @@ class Engine:
 
     async def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
         """Make the volume; an existing one keeps its labels."""
-        await self._call(lambda client: client.create_volume(name, labels=dict(labels)))
+        await self._call(lambda client: _create_volume(client, name, labels))
 
     async def remove_volume(self, name: str) -> None:
         """Remove the volume and all in it. Idempotent."""
@@ -306,6 +306,12 @@ def _create_container(client: docker.APIClient, name: str, payload: Mapping[str,
         if _code(error) == requests.codes.conflict:
             raise NameTaken(f'A container named "{name}" is there already.') from error
         raise
+
+
+def _create_volume(client: docker.APIClient, name: str, labels: Mapping[str, str]) -> None:
+    # A conflict: another server of its owner's makes it at this moment. Docker takes it for done.
+    with _unless(requests.codes.conflict):
+        client.create_volume(name, labels=dict(labels))
 
 
 def start_container(client: docker.APIClient, name: str, handed: bytes) -> None:

@@ -11,7 +11,6 @@ works unchanged.
 
 from __future__ import annotations
 
-import io
 import shlex
 import tarfile
 from collections.abc import Mapping, Sequence
@@ -163,21 +162,16 @@ def home_archive(spec: ServerSpec, image: ImageFacts) -> bytes:
 
     An engine makes mount points as root.
     """
-    with io.BytesIO() as buffer:
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            archive.addfile(_folder(f"{image.home}/{spec.mount}".lstrip("/"), image.uid, image.gid))
-        return buffer.getvalue()
+    return _archive((_folder(f"{image.home}/{spec.mount}".lstrip("/"), image.uid, image.gid), b""))
 
 
 def certificate_archive(files: Mapping[str, bytes], image: ImageFacts) -> bytes:
     """A tar to unpack at `/` of a running container: its certificate, readable by the server's user alone."""
-    with io.BytesIO() as buffer:
-        with tarfile.open(fileobj=buffer, mode="w") as archive:
-            archive.addfile(_folder(_CERTIFICATE, 0, 0))
-            for kind, path in CERTIFICATE.items():
-                _add(archive, _file(path.lstrip("/"), image.uid, image.gid, 0o400), files[kind].decode())
-            _add(archive, _file(f"{_CERTIFICATE}/complete", 0, 0, 0o444), "")
-        return buffer.getvalue()
+    return _archive(
+        (_folder(_CERTIFICATE, 0, 0), b""),
+        *((_file(path.lstrip("/"), image.uid, image.gid, 0o400), files[kind]) for kind, path in CERTIFICATE.items()),
+        (_file(f"{_CERTIFICATE}/complete", 0, 0, 0o444), b""),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +208,10 @@ def _file(path: str, uid: int, gid: int, mode: int) -> tarfile.TarInfo:
     return entry
 
 
-def _add(archive: tarfile.TarFile, entry: tarfile.TarInfo, text: str) -> None:
-    data = text.encode()
-    entry.size = len(data)
-    archive.addfile(entry, io.BytesIO(data))
+def _archive(*entries: tuple[tarfile.TarInfo, bytes]) -> bytes:
+    """A tar that ends where it says so: Podman reads no further, and fails at the filling that Python adds."""
+    parts = []
+    for entry, data in entries:
+        entry.size = len(data)
+        parts += [entry.tobuf(), data, bytes(-len(data) % tarfile.BLOCKSIZE)]
+    return b"".join(parts) + bytes(2 * tarfile.BLOCKSIZE)
