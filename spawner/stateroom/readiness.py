@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from tornado.httpclient import AsyncHTTPClient, HTTPError, HTTPRequest
 
-_FIRST_PAUSE = 0.005
+_FIRST_PAUSE = 0.002
 _LONGEST_PAUSE = 0.25
 _GROWTH = 1.12
 _LONGEST_CONNECT = 1.0

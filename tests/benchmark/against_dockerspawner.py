@@ -45,6 +45,7 @@ _PROGRAMS = Path(__file__).parents[2] / ".cache" / "benchmark"
 
 _EXTRA = "extra"  # the user who is in trouble, or comes on top
 _REST = 0.3  # seconds for the machine to calm down
+_LONG_REST = 10.0  # after a hundred networks' ends were taken down
 _TROUBLE_SECONDS = 10.0  # the engine's own grace for a stop, and as long stalls the registry
 _ARRIVALS_EVERY = 0.8
 _QUIET_SECONDS = 3
@@ -186,6 +187,7 @@ async def warm_up(bench: Bench, users: Sequence[str]) -> None:
     for side in (*bench.hubs, bench.bare):
         await side.start_all(users)
         await side.stop_all(users)
+    await asyncio.sleep(_LONG_REST)
 
 
 async def singles(hubs: Sequence[Hub], user: str, pairs: int) -> dict[str, Single]:
