@@ -18,7 +18,7 @@ PORT = 8888  # where a server listens inside its container, the Jupyter conventi
 
 _HASH_LETTERS = 32
 
-# The variables that grant access. They reach the server by a file, never by its configuration.
+# The variables that grant access. They are never part of a server's configuration, which others can read.
 SECRET_VARIABLES = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
 
 # Where the files of its certificate are inside a server that serves TLS, by JupyterHub's names for them.
