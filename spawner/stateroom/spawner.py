@@ -273,7 +273,8 @@ class StateroomSpawner(Spawner):
             self._revoke_token()
             self._ran_out = isinstance(error, OutOfMemory)
             self.log.warning("Could not start %s: %s %s", self._log_name, error, error.detail)
-            raise _failure(error) from error
+            # The hub keeps what is raised until the next start, and so all that its causes hold.
+            failure, self._begun = _failure(error), None
         except asyncio.CancelledError:
             # Does not wait for the end: the hub gives a start that it interrupts one second, and answers its
             # owner with a 500 if it takes longer. It then polls, and waits in `stop`.
@@ -283,6 +284,7 @@ class StateroomSpawner(Spawner):
         finally:
             self._admissions().release(self._ref())
             self._progress.close()
+        raise failure
 
     def _begin(self) -> asyncio.Future[str]:
         """Begin a start, after saving what a hub that is killed from here on must know.

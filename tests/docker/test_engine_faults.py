@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import docker
 import pytest
@@ -16,7 +17,7 @@ from stateroom.backends.base import Life
 from stateroom.backends.docker import events
 from stateroom.backends.docker.observation import ENGINE_RESTARTED
 from stateroom.deadline import Deadline
-from stateroom.errors import BackendError
+from stateroom.errors import BackendError, BackendUnavailable
 from stateroom.names import HUB
 from stateroom.progress import Progress
 from stateroom.spec import ServerSpec
@@ -145,6 +146,33 @@ async def test_what_a_start_that_was_given_up_makes_late_is_removed(subject: Doc
         await subject.backend.start(spec, soon(1), unheard)
     going_on.set()
     await asyncio.to_thread(made.wait, 30)
+    async with asyncio.timeout(30):
+        while subject.client.containers(all=True, filters={"name": spec.ref.name}):  # noqa: ASYNC110 - the engine's own
+            await asyncio.sleep(0.2)
+
+
+async def test_what_the_engine_makes_after_its_answer_was_lost_is_removed(
+    subject: DockerSubject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec(subject)
+    engine = subject.backend._engine
+    create, made = engine.create_container, asyncio.Event()
+
+    async def make(name: str, payload: Mapping[str, Any]) -> None:
+        await asyncio.sleep(1)
+        await create(name, payload)
+        assert subject.client.containers(all=True, filters={"name": name})
+        made.set()
+
+    async def create_late(name: str, payload: Mapping[str, Any]) -> None:
+        going_on.append(asyncio.create_task(make(name, payload)))
+        raise BackendUnavailable("The engine went away.")
+
+    going_on: list[asyncio.Task[None]] = []
+    monkeypatch.setattr(engine, "create_container", create_late)
+    with pytest.raises(BackendUnavailable):
+        await subject.backend.start(spec, soon(), unheard)
+    await made.wait()
     async with asyncio.timeout(30):
         while subject.client.containers(all=True, filters={"name": spec.ref.name}):  # noqa: ASYNC110 - the engine's own
             await asyncio.sleep(0.2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -31,6 +32,7 @@ from stateroom.catalog import DockerHome
 from stateroom.deadline import Deadline
 from stateroom.errors import (
     BackendError,
+    BackendUnavailable,
     DeadlineExceeded,
     EngineRefused,
     HomeRefused,
@@ -59,6 +61,8 @@ _MOST_SHOWN = 400  # letters of them that are shown
 _GRACE = 10.0  # seconds between asking a server to end and killing it
 _PATIENCE = 5.0  # seconds for the clearing away after a failed start
 _RETRY_PAUSE = 2.0
+_LONGEST_RETRY_PAUSE = 10.0
+_AFTERMATH = 60.0  # seconds in which an engine that answers again may still do what it was asked for before
 
 # Starts that the engine works on at once: with fewer its processors idle, with more all are done later.
 # Measured with bursts of 30 on two of them.
@@ -244,7 +248,7 @@ class DockerBackend:
     async def _create(self, spec: ServerSpec, image: ImageFacts) -> None:
         payload = container_payload(spec, image, self._network, self._homes)
         try:
-            await self._engine.create_container(spec.ref.name, payload)
+            await self._create_or_doubt(spec.ref, payload)
         except NameTaken:
             found = await self._watch.look(spec.ref.name)
             if found is not None and not _is(spec.ref, found):
@@ -253,7 +257,15 @@ class DockerBackend:
                     "It was left as it is; an administrator must rename or remove it.",
                 ) from None
             await self._remove(spec.ref)
-            await self._engine.create_container(spec.ref.name, payload)
+            await self._create_or_doubt(spec.ref, payload)
+
+    async def _create_or_doubt(self, ref: ServerRef, payload: dict[str, Any]) -> None:
+        try:
+            await self._engine.create_container(ref.name, payload)
+        except (BackendUnavailable, asyncio.CancelledError):
+            # The answer did not come, which does not keep the engine from making it.
+            self._remove_later(ref)
+            raise
 
     async def _answer(self, spec: ServerSpec, image: ImageFacts, tls: Tls | None) -> str:
         """Wait until the server answers or ends, whichever is first."""
@@ -329,19 +341,23 @@ class DockerBackend:
             self._remove_later(ref)
 
     def _remove_later(self, ref: ServerRef) -> None:
+        """Remove the server's container once the engine answers, also one that it makes only then."""
         if ref not in self._removals:
             self._removals[ref] = asyncio.create_task(self._keep_removing(ref))
             self._removals[ref].add_done_callback(lambda _: self._removals.pop(ref, None))
 
     async def _keep_removing(self, ref: ServerRef) -> None:
-        while True:
-            await asyncio.sleep(_RETRY_PAUSE)
+        pause, until = _RETRY_PAUSE, math.inf
+        while time.monotonic() < until:
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_RETRY_PAUSE)
             # A call that hung may still make what is to be removed.
             await self._engine.settled()
             with contextlib.suppress(BackendError):
                 if await self._found(ref):
                     await self._remove(ref)
-                return
+                    return
+                until = min(until, time.monotonic() + _AFTERMATH)
 
     async def _remove(self, ref: ServerRef) -> None:
         with self._watch.looked_after(ref.name):

@@ -136,7 +136,7 @@ class ServerWatch:
     async def _picture(self) -> None:
         await self._begun().wait()
         if not self._listed:
-            raise self._trouble or BackendUnavailable("The Docker engine does not answer.")
+            raise _anew(self._trouble) if self._trouble else BackendUnavailable("The Docker engine does not answer.")
 
     def _begun(self) -> asyncio.Event:
         """Start the threads at the first question; whether there is an answer yet."""
@@ -197,8 +197,7 @@ class ServerWatch:
             self._wake(name)
 
     def _take_trouble(self, trouble: BackendError) -> None:
-        # Without its traceback, which would keep the connection open.
-        self._trouble = type(trouble)(trouble.message, detail=trouble.detail)
+        self._trouble = _anew(trouble)
         self._attempted.set()
 
     # On the threads
@@ -268,6 +267,11 @@ class ServerWatch:
         if self._loop is not None and not self._loop.is_closed():
             with contextlib.suppress(RuntimeError):  # it closes at this very moment
                 self._loop.call_soon_threadsafe(work, *arguments)
+
+
+def _anew(error: BackendError) -> BackendError:
+    """The same without its traceback, which grows each time that it is raised and keeps connections open."""
+    return type(error)(error.message, detail=error.detail)
 
 
 def machine_of(listener: Listener) -> Machine | None:
