@@ -16,4 +16,4 @@ async def test_a_failure_holds_nothing_of_its_causes_since_the_hub_keeps_it_unti
     with pytest.raises(HTTPError, match="The disk is full") as failed:
         await StateroomSpawner.start(spawner)
     assert failed.value.__cause__ is failed.value.__context__ is None
-    assert spawner._begun is None  # noqa: SLF001 - it held the same
+    assert spawner._begun is None
