@@ -191,6 +191,8 @@ async def test_what_an_engine_in_trouble_could_not_remove_is_removed_once_it_ans
 
     with pytest.raises(BackendError):
         await subject.backend.start(spec, soon(3), then_trouble)
+    with pytest.raises(BackendError):
+        await subject.backend.start(spec, soon(3), unheard)  # as people do, and it is still owed
     proxy.mood = Mood.WELL
     everything = {"label": f"{HUB}={subject.hub}"}
     await asyncio.to_thread(

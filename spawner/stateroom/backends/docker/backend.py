@@ -145,14 +145,12 @@ class DockerBackend:
 
     async def _start(self, spec: ServerSpec, deadline: Deadline, report: Report, tls: Tls | None) -> str:
         require_passable(spec)
-        if removal := self._removals.pop(spec.ref, None):
-            removal.cancel()
-            await asyncio.wait([removal])
         image, deadline = await self._image(spec, deadline, report)
         try:
             async with deadline.enforced():
                 claim_home = await self._ensure_home(spec.home)
                 async with self._slot(report):
+                    await self._end_removal(spec.ref)
                     with self._watch.looked_after(spec.ref.name):
                         await self._run(spec, image, report, claim_home=claim_home)
                 report(Progress(Phase.ANSWERING, "Waiting for your server to answer"))
@@ -345,6 +343,12 @@ class DockerBackend:
         if ref not in self._removals:
             self._removals[ref] = asyncio.create_task(self._keep_removing(ref))
             self._removals[ref].add_done_callback(lambda _: self._removals.pop(ref, None))
+
+    async def _end_removal(self, ref: ServerRef) -> None:
+        """What is left of the server is the business of a start that has come so far."""
+        if removal := self._removals.pop(ref, None):
+            removal.cancel()
+            await asyncio.wait([removal])
 
     async def _keep_removing(self, ref: ServerRef) -> None:
         pause, until = _RETRY_PAUSE, math.inf
