@@ -260,6 +260,10 @@ _CLEARER = {
     "but found another document": "a second document begins here; a catalog is one",
 }
 
+# Libyaml has a limit of its own since the one in PyYAML 6.0.4.
+_DEPTH_OF_LIBYAML = "exceeded maximum nesting depth"
+_NESTED = "is not a catalog: it is nested too deeply"
+
 _NOWHERE = _Place(0, 0)
 
 
@@ -289,14 +293,17 @@ class _Document:
             return self._value(node, ())
         except yaml.MarkedYAMLError as error:
             mark, problem = error.problem_mark or error.context_mark, str(error.problem or error.context)
-            self._add(f"is not YAML: {_CLEARER.get(problem, clipped(problem))}", _of(mark) if mark else _NOWHERE)
+            if problem == _DEPTH_OF_LIBYAML:
+                self._add(_NESTED, _NOWHERE)
+            else:
+                self._add(f"is not YAML: {_CLEARER.get(problem, clipped(problem))}", _of(mark) if mark else _NOWHERE)
         except yaml.reader.ReaderError as error:
             found = f"#x{error.character:04x}" if isinstance(error.character, int) else quoted(error.character)
             self._add(f"is not a catalog: it holds the character {found}", _NOWHERE)
         except _TooLarge:
             self._add(f"is not a catalog: it has more than {_MOST_VALUES} values, or its aliases multiply", _NOWHERE)
         except (_TooDeep, RecursionError):
-            self._add("is not a catalog: it is nested too deeply", _NOWHERE)
+            self._add(_NESTED, _NOWHERE)
         except UnicodeError:
             self._add("is not a catalog: it holds half a character", _NOWHERE)
         return None
