@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
 import docker
@@ -15,6 +15,7 @@ from harness.engine_proxy import REAL_ENGINE, EngineProxy, Mood
 from harness.hub import wait_for
 from stateroom.backends.base import Life
 from stateroom.backends.docker import events
+from stateroom.backends.docker.engine import Listener
 from stateroom.backends.docker.observation import ENGINE_RESTARTED
 from stateroom.deadline import Deadline
 from stateroom.errors import BackendError, BackendUnavailable
@@ -240,6 +241,36 @@ async def test_a_server_that_comes_back_on_another_address_is_found_there(
     after = await asyncio.wait_for(moved, 60)
     assert after.life is Life.RUNNING
     assert after.address not in {"", before.address}
+
+
+async def test_a_death_that_neither_the_stream_nor_the_list_told_is_found_out(
+    subject: DockerSubject, proxy: EngineProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Docker tells a death before its own list has it: one right before a new stream is in neither."""
+    monkeypatch.setattr(events, "_SIGN_OF_LIFE_SECONDS", 1.0)
+    spec, other = await running(subject, "ada"), await running(subject, "bob")
+    before = await subject.backend.state(spec.ref)
+    listed, containers, changes = threading.Event(), Listener.containers, Listener.changes
+
+    def behind(listener: Listener) -> list[dict[str, Any]]:
+        found = containers(listener)
+        if not listed.is_set():
+            real.kill(spec.ref.name)
+            listed.set()
+        return found
+
+    def without_its_death(listener: Listener) -> Iterator[tuple[str, str]]:
+        return ((name, change) for name, change in changes(listener) if name != spec.ref.name)
+
+    real = docker.APIClient(REAL_ENGINE)
+    monkeypatch.setattr(Listener, "containers", behind)
+    monkeypatch.setattr(Listener, "changes", without_its_death)
+    proxy.cut()
+    after = await asyncio.wait_for(subject.backend.changed(spec.ref, before), 30)
+    real.close()
+    assert listed.is_set()
+    assert after.life is Life.ENDED
+    assert (await subject.backend.state(other.ref)).life is Life.RUNNING
 
 
 async def test_servers_that_all_ended_while_the_engine_was_away_ended_by_its_restart(

@@ -66,6 +66,7 @@ class ServerWatch:
         self._looked_after: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: Listener | None = None
+        self._in_doubt = False  # whether the last list may have been behind
         self._threads: list[threading.Thread] = []
         self._closed = threading.Event()
         self._heard = time.monotonic()
@@ -232,6 +233,8 @@ class ServerWatch:
 
     def _list(self, listener: Listener) -> None:
         began = time.monotonic()
+        # A hub that starts asks its servers for itself.
+        self._in_doubt = self._listed > 0
         listed = {}
         for found in listener.containers():
             seen = seen_from_list(found, self._network)
@@ -240,6 +243,19 @@ class ServerWatch:
             if seen is not None:
                 listed[seen.name] = seen
         self._on_loop(self._take_all, listed, machine_of(listener), began)
+
+    def _look_at_the_silent(self, listener: Listener) -> None:
+        """Look at those that run for all that is known, and not for another list.
+
+        Docker tells of a death before its own list knows it, so that one right
+        before a connection is in neither the stream nor the first list.
+        """
+        seen = [seen_from_list(found, self._network) for found in listener.containers()]
+        run = {one.name for one in seen if one and one.state.life is Life.RUNNING}
+        for name, known in self._seen.copy().items():
+            if known.state.life is Life.RUNNING and name not in run:
+                self._look_again(listener, name)
+        self._in_doubt = False
 
     def _look_again(self, listener: Listener, name: str) -> None:
         began = time.monotonic()
@@ -256,7 +272,10 @@ class ServerWatch:
             if listener is None:
                 continue
             try:
-                listener.require_life()
+                if self._in_doubt:
+                    self._look_at_the_silent(listener)
+                else:
+                    listener.require_life()
                 self._heard = time.monotonic()
             except BackendError as error:
                 log.warning("The engine gives no sign of life: %s", error.detail or error)
