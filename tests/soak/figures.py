@@ -18,6 +18,7 @@ from harness.hub import Hub, wait_for
 from stateroom.names import HUB
 
 SETTLING = 120.0  # seconds; connections are kept open for a while after their use
+AFTERMATH = 70.0  # as long a hub looks out for what an engine may still make that was in trouble
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ def quiet_figures(hub: Hub, proxy: EngineProxy) -> Figures:
         time.sleep(1)
         now = (*threads_and_descriptors(hub_process(hub)), proxy.connections, len(hub.servers.names()))
         steady, last = (steady + 1 if now == last else 0), now
+    time.sleep(AFTERMATH)
     return figures(hub, proxy)
 
 
