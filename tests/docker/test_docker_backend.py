@@ -117,8 +117,9 @@ async def test_a_server_is_hardened_and_marked(subject: DockerSubject) -> None:
 
 async def test_the_token_is_a_file_that_only_the_server_can_read(subject: DockerSubject) -> None:
     spec = await started(subject)
-    assert TOKEN not in json.dumps(subject.client.inspect_container(spec.ref.name))
-    file = subject.client.inspect_container(spec.ref.name)["Id"][:12].join(["/var/tmp/stateroom-", ""])
+    found = subject.client.inspect_container(spec.ref.name)
+    assert TOKEN not in json.dumps(found)
+    file = f"/var/tmp/stateroom-{found['Config']['Hostname']}"
     assert run(subject, spec, "stat", "-c", "%a %u %g", file) == "400 1000 100"
     assert TOKEN in run(subject, spec, "cat", file)
     assert "/var/tmp" not in run(subject, spec, "cat", "/proc/mounts")

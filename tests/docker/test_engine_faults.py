@@ -52,6 +52,13 @@ async def running(subject: DockerSubject, user: str = "ada") -> ServerSpec:
     return spec
 
 
+async def gone(subject: DockerSubject, spec: ServerSpec) -> None:
+    """Wait until the engine has no such container."""
+    async with asyncio.timeout(30):
+        while subject.client.containers(all=True, filters={"name": spec.ref.name}):  # noqa: ASYNC110 - the engine's own
+            await asyncio.sleep(0.2)
+
+
 async def test_a_poll_of_a_running_server_costs_no_call(subject: DockerSubject, proxy: EngineProxy) -> None:
     specs = [await running(subject, user) for user in ("ada", "bob", "eve")]
     await asyncio.sleep(0.5)  # the events of the starts have been looked at
@@ -147,9 +154,7 @@ async def test_what_a_start_that_was_given_up_makes_late_is_removed(subject: Doc
         await subject.backend.start(spec, soon(1), unheard)
     going_on.set()
     await asyncio.to_thread(made.wait, 30)
-    async with asyncio.timeout(30):
-        while subject.client.containers(all=True, filters={"name": spec.ref.name}):  # noqa: ASYNC110 - the engine's own
-            await asyncio.sleep(0.2)
+    await gone(subject, spec)
 
 
 async def test_what_the_engine_makes_after_its_answer_was_lost_is_removed(
@@ -174,9 +179,7 @@ async def test_what_the_engine_makes_after_its_answer_was_lost_is_removed(
     with pytest.raises(BackendUnavailable):
         await subject.backend.start(spec, soon(), unheard)
     await made.wait()
-    async with asyncio.timeout(30):
-        while subject.client.containers(all=True, filters={"name": spec.ref.name}):  # noqa: ASYNC110 - the engine's own
-            await asyncio.sleep(0.2)
+    await gone(subject, spec)
 
 
 @pytest.mark.parametrize("mood", [Mood.REFUSES, Mood.AWAY, Mood.HANGS])
