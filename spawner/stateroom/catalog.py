@@ -28,6 +28,7 @@ from pydantic import (
 )
 
 from stateroom.quantity import (
+    GiB,
     MiB,
     Resources,
     format_cpu,
@@ -51,6 +52,7 @@ _MOST_PROMISES = 10  # for each byte of the machine's
 _GROUP_ID = re.compile(r"[0-9]{1,10}", re.ASCII)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
 _NO_NETWORKS = ("host", "none", "bridge", "default")  # of one's own: these are the engine's
 _LONGEST_NAME = 255
@@ -142,6 +144,12 @@ def _parse_dns_label(value: object) -> str:
     raise ValueError(f"{quoted(value)} is not a name in Kubernetes; write lower-case letters, digits and '-'")
 
 
+def _parse_dns_name(value: object) -> str:
+    if isinstance(value, str) and _DNS_NAME.fullmatch(value):
+        return value
+    raise ValueError(f"{quoted(value)} is not a name in Kubernetes; write lower-case letters, digits, '-' and '.'")
+
+
 def _parse_network(value: object) -> str:
     if not isinstance(value, str) or not _NETWORK.fullmatch(value):
         raise ValueError(f"{quoted(value)} is not a network's name; write letters, digits, '_', '.' or '-'")
@@ -204,6 +212,7 @@ Duration = Annotated[
 IdleTime = Annotated[Duration, _at_least(_LEAST_IDLE, format_duration)]
 Id = Annotated[str, BeforeValidator(parse_id), _text_schema(f"^{_ID.pattern}$", "unified")]
 Name = Annotated[str, BeforeValidator(parse_name), WithJsonSchema({"type": "string", "minLength": 1})]
+DnsName = Annotated[str, BeforeValidator(_parse_dns_name), _text_schema(f"^{_DNS_NAME.pattern}$", "fast-storage")]
 DnsLabel = Annotated[str, BeforeValidator(_parse_dns_label), _text_schema(f"^{_DNS_LABEL.pattern}$", "research")]
 NetworkName = Annotated[str, BeforeValidator(_parse_network), _text_schema(f"^{_NETWORK.pattern}$", "research")]
 VariableName = Annotated[str, BeforeValidator(_parse_variable_name)]
@@ -406,6 +415,9 @@ class Identity(Model):
         (), description="Numbers of further groups of the server's processes, for shared file systems."
     )
     service_account: DnsLabel | None = Field(None, description="The service account of the pod, on Kubernetes.")
+    service_account_token: bool = Field(
+        False, description="Whether the pod gets the account's token for the cluster's own API. Few servers need one."
+    )
     network: NetworkName | None = Field(
         None, description="The network of the servers, on Docker; made when the hub starts if it is not there."
     )
@@ -460,7 +472,23 @@ class KubernetesHome(Model):
     """Where homes are on Kubernetes: a claim each, or a folder each in one shared claim."""
 
     claim: DnsLabel = Field("per-user", description="`per-user`, or the name of one claim that all share.")
-    size: Memory | None = Field(None, description="How much a claim of a user's own holds, such as 10 GiB.")
+    size: Memory = Field(
+        10 * GiB,
+        description="How much a claim of a user's own holds. A larger size makes the claims that are there grow.",
+    )
+    storage_class: DnsName | None = Field(
+        None, description="The storage class of new claims; the cluster's default if left out."
+    )
+    access: Literal["ReadWriteOnce", "ReadWriteMany"] = Field(
+        "ReadWriteOnce",
+        description="How new claims of users' own are mounted. With `ReadWriteOnce` all servers of a user run on one "
+        "node.",
+    )
+
+    @property
+    def shared(self) -> str:
+        """The name of the claim that all share, "" where each user has one."""
+        return "" if self.claim == "per-user" else self.claim
 
 
 class Home(Model):
@@ -535,15 +563,49 @@ class Toleration(Model):
     )
 
 
+class KubernetesUser(Model):
+    """The user of the images, as whom servers run. A cluster cannot be asked what an image says."""
+
+    id: GroupId = Field(1000, description="The user's number.")
+    group: GroupId = Field(100, description="The number of the group that homes are given to.")
+    home: str = Field("/home/jovyan", description="The user's home directory, with the users' storage below it.")
+
+    @field_validator("home")
+    @classmethod
+    def _is_a_place(cls, value: str) -> str:
+        parts = PurePosixPath(value).parts
+        if not value.startswith("/") or len(parts) < 2 or ".." in parts or ":" in value:  # noqa: PLR2004 - the root alone
+            raise ValueError(f"{quoted(value)} is not a home directory; write it from the root, like /home/jovyan")
+        return value.rstrip("/")
+
+
 class KubernetesSettings(Model):
     """What only Kubernetes knows."""
 
     namespace: DnsLabel | None = Field(None, description="The namespace of the servers; the hub's own if left out.")
+    user: KubernetesUser = Field(default_factory=KubernetesUser, description="The user of the images.")
     node_selector: Annotated[dict[str, str], _MayBeEmpty] = Field(
         default_factory=dict, description="Labels of the nodes that servers run on."
     )
     tolerations: tuple[Toleration, ...] = Field((), description="Taints of nodes that servers may run on.")
-    pull_secrets: tuple[DnsLabel, ...] = Field((), description="Secrets for pulling images.")
+    priority_class: DnsName | None = Field(None, description="The priority class of servers.")
+    pull_secrets: tuple[DnsName, ...] = Field((), description="Secrets for pulling images.")
+    gpu_resource: str = Field(
+        "nvidia.com/gpu", description="What the cluster calls a GPU.", pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$"
+    )
+    ephemeral_storage: Memory | None = Field(
+        None, description="How much a server may write outside its home; not limited if left out."
+    )
+    autoscaler_timeout: Duration | None = Field(
+        None,
+        description="How long a start waits for an autoscaler to bring a node with room. Without it, a server that no "
+        "node has room for is refused within seconds.",
+    )
+    pod: Annotated[dict[str, Any], _MayBeEmpty] = Field(
+        default_factory=dict,
+        description="What only your cluster needs in each server's pod, such as affinity, sidecars or further volumes: "
+        "a strategic merge patch. The server's own container is called `notebook`.",
+    )
 
 
 class Catalog(Model):

@@ -64,6 +64,9 @@ def configure(c: Any, *, catalog: str | Path, backend: str = "docker", data: str
     c.JupyterHub.load_roles.append({"name": SERVICE, "scopes": list(SCOPES), "services": [SERVICE]})
     if backend == "docker":
         _place_on_docker(c, known, hub_id)
+    elif backend == "kubernetes" and "hub_ip" not in c.JupyterHub:
+        # Servers are on other machines. What they may reach of the hub's pod, network policies say.
+        c.JupyterHub.hub_ip = "0.0.0.0"  # noqa: S104 - see above
 
 
 def _place_on_docker(c: Any, catalog: Catalog, hub_id: str) -> None:

@@ -5,6 +5,9 @@ any user name works, two names never meet by accident or by design, and every
 process that knows the three parts finds the object without asking. At most 63
 characters of `[a-z0-9-]`, starting with a letter: valid for Docker and as a
 DNS label.
+
+On Kubernetes a label's value is short and plain, so the labels here are
+annotations there, and `label_value` gives what can be selected by.
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ SPEC = _LABEL + "spec"  # the hash of the spec that a server was made from
 HOME_PREFIX = "stateroom-home"
 
 _LONGEST_NUMBER = 18
+_LABEL_VALUE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,61}[A-Za-z0-9])?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,11 @@ class HomeRef:
     def labels(self) -> Mapping[str, str]:
         """What marks a volume as this home; `user_id` tells a reused user name apart."""
         return {KIND: "home", HUB: self.hub, USER: self.user, USER_ID: str(self.user_id)}
+
+
+def label_value(text: str) -> str:
+    """`text` as the value of a Kubernetes label: itself where that is one, else a slug and a hash of it."""
+    return text if _LABEL_VALUE.fullmatch(text) else _name("x", "label", "", text)
 
 
 def network_name(hub: str) -> str:

@@ -206,16 +206,19 @@ def _identity(catalog: Catalog, person: Person) -> Identity:
     environment: dict[str, str] = {}
     groups: dict[int, None] = {}
     account = network = None
+    token = False
     for identity in identities_of(catalog, person).values():
         environment |= identity.environment
         groups |= dict.fromkeys(identity.supplemental_groups)
         account = identity.service_account or account
+        token = token or identity.service_account_token
         network = identity.network or network
     return Identity().model_copy(
         update={
             "environment": environment,
             "supplemental_groups": tuple(groups),
             "service_account": account,
+            "service_account_token": token,
             "network": network,
         }
     )

@@ -99,7 +99,7 @@ class StateroomSpawner(Spawner):
     """Starts servers as the catalog says, on the backend that is set."""
 
     catalog = Unicode(config=True, help="The catalog file.")
-    backend = Enum(["docker", "memory"], "docker", config=True, help="Where servers run.")
+    backend = Enum(["docker", "kubernetes", "memory"], "docker", config=True, help="Where servers run.")
     hub_id = Unicode(config=True, help="The hub's id in the names and labels of what it makes.")
     home_assignments = Unicode(config=True, help="The file that says which homes were handed to another user.")
 
@@ -553,6 +553,8 @@ class StateroomSpawner(Spawner):
         catalog = self._catalog()
         if self.backend == "memory":
             return _memory_backend(frozenset(image.image for image in catalog.images))
+        if self.backend == "kubernetes":
+            return _kubernetes_backend(self.hub_id, catalog.kubernetes.namespace or "", self._catalog_file())
         return _docker_backend(self.hub_id, servers_network(catalog, self.hub_id), catalog.home.docker)
 
 
@@ -574,6 +576,17 @@ def _memory_backend(images: frozenset[str]) -> Backend:
 def _docker_backend(hub_id: str, network: str, homes: DockerHome) -> Backend:
     backend = DockerBackend(hub_id, network, homes)
     _SILENCE.labels(network).set_function(backend.silence)
+    return backend
+
+
+@cache
+def _kubernetes_backend(hub_id: str, namespace: str, file: CatalogFile) -> Backend:
+    # Imported where it is used: the client takes half a second, which a hub on Docker need not wait.
+    from stateroom.backends.kubernetes import KubernetesBackend  # noqa: PLC0415
+    from stateroom.backends.kubernetes.manifests import site_of  # noqa: PLC0415
+
+    backend = KubernetesBackend(hub_id, namespace, lambda: site_of(file.catalog))
+    _SILENCE.labels(namespace).set_function(backend.silence)
     return backend
 
 

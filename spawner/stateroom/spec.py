@@ -55,6 +55,7 @@ class ServerSpec:
     reserved_memory: int = 0
     supplemental_groups: tuple[int, ...] = ()
     service_account: str | None = None
+    service_account_token: bool = False
     network: str | None = None  # None is that of all servers
     pull: Pull = "missing"
     pull_timeout: float = 1200.0
@@ -114,6 +115,7 @@ def build_spec(
         secrets={name: variables[name] for name in SECRET_VARIABLES if variables.get(name)},
         supplemental_groups=allowance.identity.supplemental_groups,
         service_account=allowance.identity.service_account,
+        service_account_token=allowance.identity.service_account_token,
         network=allowance.identity.network,
         pull=choice.image.pull,
         pull_timeout=catalog.start.pull_timeout,

@@ -15,11 +15,14 @@ import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
 
+from harness.pods import in_cluster, kill_in_cluster, namespace_of_its_own
 from harness.servers import remove_network
 from stateroom.backends.base import Backend
 from stateroom.backends.docker import DockerBackend
 from stateroom.backends.docker.engine import connect, ensure_network
 from stateroom.backends.docker.firewall import lift_isolation
+from stateroom.backends.kubernetes import KubernetesBackend
+from stateroom.backends.kubernetes.manifests import Site
 from stateroom.backends.memory import Behaviour, MemoryBackend
 from stateroom.catalog import DockerHome
 from stateroom.names import HUB, HomeRef, ServerRef, network_name
@@ -38,7 +41,7 @@ class Subject(Protocol):
     backend: Backend
 
     @property
-    def machine(self) -> Machine: ...
+    def machine(self) -> Machine | None: ...
     def image(self, behaviour: Behaviour) -> str: ...
     def kill(self, ref: ServerRef) -> None: ...
 
@@ -114,6 +117,30 @@ async def docker_subject(homes: DockerHome | None = None, hub_id: str = "") -> A
         homes = homes or DockerHome()
         backend = DockerBackend(hub, network, homes)
         yield DockerSubject(hub, backend, client, network, homes)
+        await backend.close()
+
+
+@dataclass
+class KubernetesSubject:
+    hub: str
+    backend: KubernetesBackend
+    namespace: str
+    machine: None = None
+
+    def image(self, behaviour: Behaviour) -> str:
+        with engine_client() as client:
+            return in_cluster(stub_image(client, behaviour))
+
+    def kill(self, ref: ServerRef) -> None:
+        kill_in_cluster(self.namespace, ref)
+
+
+@asynccontextmanager
+async def kubernetes_subject(site: Site | None = None) -> AsyncIterator[KubernetesSubject]:
+    with namespace_of_its_own() as namespace:
+        hub, kept = f"test-{uuid4().hex[:10]}", site or Site(image=BASE_IMAGE)
+        backend = KubernetesBackend(hub, namespace, lambda: kept)
+        yield KubernetesSubject(hub, backend, namespace)
         await backend.close()
 
 

@@ -9,11 +9,25 @@ engine's words.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
+
+from stateroom.backends.base import Life, ServerState
+from stateroom.errors import OutOfMemory, ServerEnded
+from stateroom.home_assignments import assign_command, new_command
+from stateroom.names import HomeRef
+from stateroom.quantity import format_memory
+from stateroom.spec import ServerSpec
+
+_MOST_QUOTED = 120
+_MOST_SHOWN = 400  # letters of a log that are shown
 
 
 class Trouble(NamedTuple):
-    """Words that an engine uses, and the sentence for them, with `{image}` for the image's name."""
+    """Words that an engine uses, and the sentence for them.
+
+    `{image}` in it is the image's name, and `{any}` what a group of the words, `(?P<any>...)`, has found.
+    """
 
     words: str
     sentence: str
@@ -30,6 +44,11 @@ _FULL = Trouble(
 PULL = (
     _FULL,
     Trouble(
+        "pull policy of Never",
+        'The image "{image}" is not on the node, and the catalog says never to fetch it. '
+        "Choose another image, and tell an administrator.",
+    ),
+    Trouble(
         "invalid reference format|invalid tag format",
         '"{image}" is no name of an image. Choose another one, and tell an administrator to correct the catalog.',
     ),
@@ -39,7 +58,7 @@ PULL = (
         "an administrator.",
     ),
     Trouble(
-        "unauthorized|authentication required|no basic auth|pull access denied|denied: ",
+        "unauthorized|authentication required|no basic auth|pull access denied|denied: |authorization failed",
         'The registry does not give out "{image}" without a login. Choose another image, and tell an administrator, '
         "who can log the engine in.",
     ),
@@ -93,9 +112,149 @@ START = (
 )
 
 
+_NO_ROOM = "Choose a smaller size or try again later; if it stays so, tell an administrator."
+
+# What a cluster answers to the making of a pod, claim or Secret.
+ADMISSION = (
+    Trouble(
+        r"exceeded quota: [^,]+, requested: (?P<asked>\S+?), used: (?P<used>\S+?), limited: (?P<limit>[^,\s]+)",
+        "The cluster's quota for servers is used up: {used} of {limit} is in use, and yours would take {asked}. "
+        "Stop a server that is not needed, choose a smaller size, or tell an administrator.",
+    ),
+    Trouble(
+        "exceeded quota|failed quota",
+        "The cluster's quota for servers does not allow this one. Stop a server that is not needed, choose a smaller "
+        "size, or tell an administrator.",
+    ),
+    Trouble(
+        r"(?P<rule>(?:maximum|minimum) (?:cpu|memory|ephemeral-storage) usage per (?:Container|Pod) is [^,.]+)",
+        "The cluster has a rule that this size breaks: {rule}. Choose another size, or tell an administrator.",
+    ),
+    Trouble(
+        "violates PodSecurity",
+        "The cluster's security rules do not admit servers as the catalog has them. Tell an administrator.",
+    ),
+    Trouble(
+        r"admission webhook \S+ denied the request: (?P<why>.+)",
+        "A rule of the cluster refused the server: {why}. Tell an administrator.",
+    ),
+    Trouble(
+        r"serviceaccount \S+ not found",
+        "The service account that the catalog gives your servers is not in the cluster. Tell an administrator.",
+    ),
+    Trouble(
+        r"no PriorityClass with name (?P<name>\S+)",
+        "The catalog's priority class {name} is not in the cluster. Tell an administrator.",
+    ),
+    Trouble(
+        r"namespaces? \S+ (?:not found|.*being terminated)",
+        "The cluster has no namespace for servers, or is removing it. Tell an administrator.",
+    ),
+    Trouble(
+        r"cannot (?P<verb>\w+) resource \W*(?P<kind>\w+)",
+        "The hub's account may not {verb} {kind} in the cluster. Tell an administrator: `stateroom doctor` shows what "
+        "it needs.",
+    ),
+)
+
+# Why no node takes a pod. A cluster's message counts its nodes by their reasons.
+SCHEDULING = (
+    Trouble(
+        r'persistentvolumeclaim "(?P<claim>[^"]+)" not found',
+        "The storage for your home, the claim {claim}, is not in the cluster. Tell an administrator.",
+    ),
+    Trouble(
+        "unbound immediate PersistentVolumeClaims|storageclass .* not found|no persistent volumes available",
+        "The cluster has no storage for your home. Tell an administrator: its storage class must be there and have "
+        "room.",
+    ),
+    Trouble(
+        "volume node affinity conflict|exceed max volume count",
+        "No node with room can reach your home. Try again later, and tell an administrator.",
+    ),
+    Trouble(
+        "pod affinity rules",
+        "Your home is in use on a node that has no room for another server. Stop your other server, or choose a "
+        "smaller size.",
+    ),
+    Trouble(
+        r"Insufficient (?P<what>nvidia\.com/gpu|[\w.-]+/gpu)",
+        "All GPUs of the cluster are in use, or there is none. Choose a size without GPUs, or try again later.",
+    ),
+    Trouble(
+        r"Insufficient (?P<what>[\w./-]+)",
+        "No node of the cluster has enough {what} free for this size. " + _NO_ROOM,
+    ),
+    Trouble("Too many pods", "The nodes of the cluster are full. " + _NO_ROOM),
+    Trouble(
+        r"untolerated taint|node affinity/selector|didn't match",
+        "No node of the cluster is meant for servers as the catalog has them. Tell an administrator: node_selector and "
+        "tolerations must fit its nodes.",
+    ),
+    Trouble("no nodes available|0/0 nodes", "The cluster has no node. Tell an administrator."),
+)
+
+# What events tell of a pod that waits on its node.
+MOUNTING = (
+    Trouble(
+        "Multi-Attach error",
+        "Your home is still attached to another node, where a server of yours ran. Try again in some minutes.",
+    ),
+    Trouble(
+        r"(?:configmap|secret) \"?(?P<name>[\w.-]+)\"? not found",
+        "Something that the catalog's pod mounts, {name}, is not in the cluster. Tell an administrator.",
+    ),
+    Trouble(
+        "",
+        "Your home could not be mounted. It was left as it is; tell an administrator.",
+    ),
+)
+
+
 def diagnosed(said: str, table: tuple[Trouble, ...], image: str) -> str:
     """The sentence for what an engine said, "" where the table knows none."""
     for trouble in table:
-        if re.search(trouble.words, said, re.IGNORECASE):
-            return trouble.sentence.replace("{image}", image)
+        if found := re.search(trouble.words, said, re.IGNORECASE):
+            sentence = trouble.sentence.replace("{image}", image)
+            for name, text in found.groupdict().items():
+                sentence = sentence.replace(f"{{{name}}}", _plain(text or ""))
+            return sentence
     return ""
+
+
+def _plain(text: str) -> str:
+    return "".join(letter for letter in text if letter.isprintable())[:_MOST_QUOTED]
+
+
+def ended(spec: ServerSpec, state: ServerState) -> ServerEnded:
+    """The error for a server that ended in its start."""
+    if state.life is Life.ABSENT:
+        return ServerEnded("The server was removed before it answered.")
+    if state.out_of_memory:
+        memory = format_memory(spec.memory)
+        return OutOfMemory(f"The server ran out of its {memory} of memory before it answered. Choose more memory.")
+    return ServerEnded(f"The server ended before it answered (exit code {state.exit_code}). {state.reason}".rstrip())
+
+
+def not_theirs(kind: str, home: HomeRef, found: HomeRef | None) -> str:
+    """Why a volume or claim is not mounted that has the name of `home` and is the home `found`, or none of this hub."""
+    if found is None:
+        return (
+            f'There is a {kind} "{home.name}" that is no home of this hub. '
+            "It was left as it is; an administrator must rename or remove it."
+        )
+    return (
+        f'The home "{home.name}" belongs to the hub\'s user number {found.user_id}, not to {home.user} '
+        f"(number {home.user_id}). It was left as it is; an administrator hands it over with "
+        f"`{assign_command(found.user, home.user)}`, or gives {home.user} an empty one with `{new_command(home.user)}`."
+    )
+
+
+def last_words(log: str, secrets: Iterable[str]) -> str:
+    """A log's end as a sentence: printable, on one line, cut, without the secrets; "" for an empty log."""
+    for secret in secrets:
+        log = log.replace(secret, "***")
+    lines = ["".join(letter for letter in line if letter.isprintable()).strip() for line in log.splitlines()]
+    text = " / ".join(line for line in lines if line)
+    shown = text if len(text) <= _MOST_SHOWN else f"…{text[-_MOST_SHOWN:]}"
+    return f'It last wrote: "{shown}"' if shown else ""

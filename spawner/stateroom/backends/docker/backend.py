@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from stateroom.backends.base import Life, Report, RunningServer, ServerState, Tls
-from stateroom.backends.diagnosis import START, diagnosed
+from stateroom.backends.diagnosis import START, diagnosed, ended, last_words, not_theirs
 from stateroom.backends.docker.engine import Engine
 from stateroom.backends.docker.events import ServerWatch
 from stateroom.backends.docker.payload import (
@@ -27,6 +26,7 @@ from stateroom.backends.docker.payload import (
     home_source,
 )
 from stateroom.backends.docker.pulling import Pulls
+from stateroom.backends.removals import Removals
 from stateroom.backends.starts import Starts
 from stateroom.catalog import DockerHome
 from stateroom.deadline import Deadline
@@ -38,10 +38,8 @@ from stateroom.errors import (
     HomeRefused,
     ImageUnavailable,
     NameTaken,
-    OutOfMemory,
     ServerEnded,
 )
-from stateroom.home_assignments import assign_command, new_command
 from stateroom.names import (
     HomeRef,
     ServerRef,
@@ -51,18 +49,14 @@ from stateroom.names import (
     server_from_labels,
 )
 from stateroom.progress import Phase, Progress
-from stateroom.quantity import Machine, format_memory
+from stateroom.quantity import Machine
 from stateroom.readiness import wait_until_answers
 from stateroom.spec import ServerSpec, require_passable
 
 _ROOT = 0  # the number of its user
 _LAST_WORDS = 20  # lines of a dead server's log that are looked at
-_MOST_SHOWN = 400  # letters of them that are shown
 _GRACE = 10.0  # seconds between asking a server to end and killing it
 _PATIENCE = 5.0  # seconds for the clearing away after a failed start
-_RETRY_PAUSE = 2.0
-_LONGEST_RETRY_PAUSE = 10.0
-_AFTERMATH = 60.0  # seconds in which an engine that answers again may still do what it was asked for before
 
 # Starts that the engine works on at once: with fewer its processors idle, with more all are done later.
 # Measured with bursts of 30 on two of them.
@@ -80,7 +74,7 @@ class DockerBackend:
         self._watch = ServerWatch(self._engine, hub, network)
         self._starts = Starts()
         self._slots = asyncio.Semaphore(_STARTS_AT_ONCE)
-        self._removals: dict[ServerRef, asyncio.Task[None]] = {}
+        self._removals = Removals(self._remove_what_is_left)
         self._claimed: set[str] = set()  # the homes that are known to have been handed over
         self._looking = asyncio.Lock()  # into an image, one at a time
         self._facts: dict[str, ImageFacts] = {}
@@ -105,7 +99,7 @@ class DockerBackend:
             async with deadline.enforced():
                 await self._end(ref)
         except BackendError:
-            self._remove_later(ref)
+            self._removals.later(ref)
             raise
 
     async def list(self) -> list[RunningServer]:
@@ -138,8 +132,7 @@ class DockerBackend:
 
     async def close(self) -> None:
         """See Backend.close."""
-        for removal in self._removals.values():
-            removal.cancel()
+        self._removals.close()
         await self._watch.close()
         self._engine.close()
 
@@ -150,7 +143,7 @@ class DockerBackend:
             async with deadline.enforced():
                 claim_home = await self._ensure_home(spec.home)
                 async with self._slot(report):
-                    await self._end_removal(spec.ref)
+                    await self._removals.end(spec.ref)
                     with self._watch.looked_after(spec.ref.name):
                         await self._run(spec, image, report, claim_home=claim_home)
                 report(Progress(Phase.ANSWERING, "Waiting for your server to answer"))
@@ -240,7 +233,7 @@ class DockerBackend:
             return False
         found = home_from_labels(volume.get("Labels") or {}, self._hub)
         if found != home:
-            raise HomeRefused(_not_theirs(home, found))
+            raise HomeRefused(not_theirs("volume", home, found))
         return True
 
     async def _create(self, spec: ServerSpec, image: ImageFacts) -> None:
@@ -262,14 +255,14 @@ class DockerBackend:
             await self._engine.create_container(ref.name, payload)
         except (BackendUnavailable, asyncio.CancelledError):
             # The answer did not come, which does not keep the engine from making it.
-            self._remove_later(ref)
+            self._removals.later(ref)
             raise
 
     async def _answer(self, spec: ServerSpec, image: ImageFacts, tls: Tls | None) -> str:
         """Wait until the server answers or ends, whichever is first."""
         state = self._watch.last(spec.ref.name)
         if not state.address:
-            raise _ended(spec, state)
+            raise ended(spec, state)
         if tls is not None:
             files = await tls.certify(urlsplit(state.address).hostname or "")
             await self._engine.put_archive(spec.ref.name, certificate_archive(files, image))
@@ -281,7 +274,7 @@ class DockerBackend:
                 answers.result()
                 await self._require_running(spec, state.address)
                 return state.address
-            raise _ended(spec, over.result())
+            raise ended(spec, over.result())
         finally:
             over.cancel()
             answers.cancel()
@@ -290,7 +283,7 @@ class DockerBackend:
         """Raise ServerEnded unless the server has the address: that of one just ended may be another server's now."""
         await self._watch.look(spec.ref.name)
         if (state := self._watch.last(spec.ref.name)).address != address:
-            raise _ended(spec, state)
+            raise ended(spec, state)
 
     async def _over(self, ref: ServerRef, state: ServerState) -> ServerState:
         """Wait until a server that runs, as `state` says, does so no more."""
@@ -336,32 +329,15 @@ class DockerBackend:
                 if await self._found(ref):
                     await self._remove(ref)
         except (BackendError, TimeoutError):
-            self._remove_later(ref)
+            self._removals.later(ref)
 
-    def _remove_later(self, ref: ServerRef) -> None:
-        """Remove the server's container once the engine answers, also one that it makes only then."""
-        if ref not in self._removals:
-            self._removals[ref] = asyncio.create_task(self._keep_removing(ref))
-            self._removals[ref].add_done_callback(lambda _: self._removals.pop(ref, None))
-
-    async def _end_removal(self, ref: ServerRef) -> None:
-        """What is left of the server is the business of a start that has come so far."""
-        if removal := self._removals.pop(ref, None):
-            removal.cancel()
-            await asyncio.wait([removal])
-
-    async def _keep_removing(self, ref: ServerRef) -> None:
-        pause, until = _RETRY_PAUSE, math.inf
-        while time.monotonic() < until:
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_RETRY_PAUSE)
-            # A call that hung may still make what is to be removed.
-            await self._engine.settled()
-            with contextlib.suppress(BackendError):
-                if await self._found(ref):
-                    await self._remove(ref)
-                    return
-                until = min(until, time.monotonic() + _AFTERMATH)
+    async def _remove_what_is_left(self, ref: ServerRef) -> bool:
+        # A call that hung may still make what is to be removed.
+        await self._engine.settled()
+        if not await self._found(ref):
+            return False
+        await self._remove(ref)
+        return True
 
     async def _remove(self, ref: ServerRef) -> None:
         with self._watch.looked_after(ref.name):
@@ -378,36 +354,3 @@ def _is(ref: ServerRef, found: dict[str, Any]) -> bool:
     """Whether a container's labels are those of this server."""
     labels = found["Config"]["Labels"] or {}
     return all(labels.get(key) == value for key, value in ref.labels.items())
-
-
-def _not_theirs(home: HomeRef, found: HomeRef | None) -> str:
-    """Why a volume is not mounted that has the name of `home` and is the home `found`, or none of this hub."""
-    if found is None:
-        return (
-            f'There is a volume "{home.name}" that is no home of this hub. '
-            "It was left as it is; an administrator must rename or remove it."
-        )
-    return (
-        f'The home "{home.name}" belongs to the hub\'s user number {found.user_id}, not to {home.user} '
-        f"(number {home.user_id}). It was left as it is; an administrator hands it over with "
-        f"`{assign_command(found.user, home.user)}`, or gives {home.user} an empty one with `{new_command(home.user)}`."
-    )
-
-
-def _ended(spec: ServerSpec, state: ServerState) -> ServerEnded:
-    if state.life is Life.ABSENT:
-        return ServerEnded("The server was removed before it answered.")
-    if state.out_of_memory:
-        memory = format_memory(spec.memory)
-        return OutOfMemory(f"The server ran out of its {memory} of memory before it answered. Choose more memory.")
-    return ServerEnded(f"The server ended before it answered (exit code {state.exit_code}). {state.reason}".rstrip())
-
-
-def last_words(log: str, secrets: Iterable[str]) -> str:
-    """A log's end as a sentence: printable, on one line, cut, without the secrets; "" for an empty log."""
-    for secret in secrets:
-        log = log.replace(secret, "***")
-    lines = ["".join(letter for letter in line if letter.isprintable()).strip() for line in log.splitlines()]
-    text = " / ".join(line for line in lines if line)
-    shown = text if len(text) <= _MOST_SHOWN else f"…{text[-_MOST_SHOWN:]}"
-    return f'It last wrote: "{shown}"' if shown else ""

@@ -1,0 +1,104 @@
+"""What tests do to a cluster from outside: namespaces of their own, images, and the end of a server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from kubernetes import client, config
+from kubernetes.client.exceptions import ApiException
+
+from harness.cluster import kubeconfig, kubectl_program, load_images
+from stateroom.backends.kubernetes.manifests import CONTAINER
+from stateroom.names import ServerRef
+
+RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+_SETTLE_SECONDS = 30
+
+
+@cache
+def core() -> client.CoreV1Api:
+    """The cluster's API, for the tests' own eyes; skips where there is no cluster."""
+    path = kubeconfig()
+    if path is None:
+        pytest.skip("no Kubernetes cluster: set STATEROOM_TEST_KUBECONFIG, or run this tier by ./test")
+    return client.CoreV1Api(config.new_client_from_config(str(path)))
+
+
+@contextmanager
+def namespace_of_its_own(name: str = "", labels: dict[str, str] | None = None) -> Iterator[str]:
+    """A namespace that admits restricted pods alone, known to the product by KUBECONFIG; removed with all in it."""
+    name = name or f"test-{uuid4().hex[:10]}"
+    api = core()
+    api.create_namespace({"metadata": {"name": name, "labels": RESTRICTED | (labels or {})}})
+    until(lambda: service_account_is_there(name), "the namespace has its service account")
+    before = os.environ.get("KUBECONFIG")
+    os.environ["KUBECONFIG"] = str(kubeconfig())
+    try:
+        yield name
+    finally:
+        os.environ.pop("KUBECONFIG")
+        if before is not None:
+            os.environ["KUBECONFIG"] = before
+        for pod in api.list_namespaced_pod(name).items:
+            delete_at_once(name, pod.metadata.name)
+        api.delete_namespace(name)
+
+
+def service_account_is_there(namespace: str) -> bool:
+    return read_or_none(core().read_namespaced_service_account, "default", namespace) is not None
+
+
+def read_or_none(read: Any, *arguments: str) -> Any:
+    """What an API call reads, None if it is not there."""
+    try:
+        return read(*arguments)
+    except ApiException as error:
+        if error.status == 404:
+            return None
+        raise
+
+
+def delete_at_once(namespace: str, pod: str) -> None:
+    """Take a pod away without its consent; one that is gone already is well."""
+    read_or_none(lambda: core().delete_namespaced_pod(pod, namespace, grace_period_seconds=0))
+
+
+def inside(namespace: str, ref: ServerRef, script: str) -> str:
+    """What a shell script prints inside a server's container."""
+    shell = ["exec", "--namespace", namespace, ref.name, "--container", CONTAINER, "--", "/bin/sh", "-c", script]
+    return kubectl(*shell)
+
+
+def kubectl(*arguments: str) -> str:
+    """What a command prints, whether or not it ends well."""
+    command = [kubectl_program(), "--kubeconfig", str(kubeconfig()), *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+    return done.stdout
+
+
+def kill_in_cluster(namespace: str, ref: ServerRef) -> None:
+    """End a server as the kernel would: all of its processes at once."""
+    inside(namespace, ref, "kill -9 -1")
+
+
+@cache
+def in_cluster(image: str) -> str:
+    """An image of the local Docker engine, in the cluster too."""
+    load_images(image)
+    return image
+
+
+def until(holds: Any, what: str, seconds: float = _SETTLE_SECONDS) -> None:
+    """Wait until something holds, and fail if it does not in time."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"It did not come about that {what}."
+        time.sleep(0.1)
