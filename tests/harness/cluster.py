@@ -25,6 +25,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -124,10 +125,11 @@ def fake_nodes(folder: Path, count: int, cidr: str = FAKE_PODS, pods: int = 1000
     Once kwok runs, another `cidr` changes nothing until it is stopped.
     """
     folder = folder.resolve()
+    net = ip_network(cidr)
     command = [
         str(_program(folder, "kwok")),
         f"--kubeconfig={_kubeconfig_of('admin', folder)}",
-        f"--cidr={cidr}",
+        f"--cidr={net[1]}/{net.prefixlen}",  # the first address that it gives
         "--manage-nodes-with-label-selector=type=kwok",
         f"--node-ip={NODE}",
     ]
@@ -389,8 +391,6 @@ def _controller_manager(folder: Path) -> list[str]:
         f"--root-ca-file={pki / 'ca.crt'}",
         f"--cluster-signing-cert-file={pki / 'ca.crt'}",
         f"--cluster-signing-key-file={pki / 'ca.key'}",
-        f"--cluster-cidr={PODS}",
-        "--allocate-node-cidrs",
     )
 
 
