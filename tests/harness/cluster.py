@@ -702,15 +702,16 @@ def _end_shims(folder: Path) -> None:
 
 
 def _unmount_below(folder: Path) -> None:
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in reversed(mounts):
-        if mount.startswith(f"{folder}/"):
-            _quietly("umount", "--lazy", mount)
+    for mount in reversed(_mounts()):
+        if mount.is_relative_to(folder):
+            _quietly("umount", "--lazy", str(mount))
 
 
 def _remove_traces(folder: Path) -> None:
     """What programs leave in places that they do not let us choose."""
-    for result in _CNI_CACHE.glob(f"{_POD_NETWORK}-*"):
+    for result in _CNI_CACHE.glob(f"{_POD_NETWORK}-*-eth0"):
+        pod = result.name.removeprefix(f"{_POD_NETWORK}-").removesuffix("-eth0")
+        (_CNI_CACHE / f"cni-loopback-{pod}-lo").unlink(missing_ok=True)
         result.unlink()
     for empty in (_CNI_CACHE, _CNI_CACHE.parent):
         with contextlib.suppress(OSError):
@@ -728,7 +729,7 @@ def _make_cgroups() -> None:
 def _remove_cgroups() -> None:
     """From the leaves up. A group is free a moment after its last process has ended."""
     until = time.monotonic() + 5
-    for hierarchy in _cgroup_hierarchies():
+    for hierarchy in _mounts("cgroup", "cgroup2"):  # runc makes its groups in all
         for group in sorted(hierarchy.glob(f"{_CGROUP}/**/"), reverse=True):
             while group.exists() and time.monotonic() < until:
                 with contextlib.suppress(OSError):
@@ -739,8 +740,13 @@ def _remove_cgroups() -> None:
 
 def _cgroup_hierarchies() -> list[Path]:
     """Those of version 1: one for each controller."""
-    mounts = (line.split() for line in Path("/proc/mounts").read_text().splitlines())
-    return [Path(words[1]) for words in mounts if words[2] == "cgroup"]
+    return _mounts("cgroup")
+
+
+def _mounts(*kinds: str) -> list[Path]:
+    """Where something is mounted, in the order of the mounting."""
+    lines = (line.split() for line in Path("/proc/mounts").read_text().splitlines())
+    return [Path(words[1]) for words in lines if not kinds or words[2] in kinds]
 
 
 # Programs
