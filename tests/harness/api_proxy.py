@@ -434,8 +434,17 @@ class _Stream:
 
 
 def _pieces(answer: HTTPResponse, *, whole_lines: bool) -> Iterator[bytes]:
-    while piece := (answer.readline() if whole_lines else answer.read1(_CHUNK)):
-        yield piece
+    """What comes, as it comes."""
+    # HTTPResponse's own readline takes a connection that breaks for an end in order.
+    kept = b""
+    while piece := answer.read1(_CHUNK):
+        if whole_lines:
+            lines, newline, kept = (kept + piece).rpartition(b"\n")
+            piece = lines + newline
+        if piece:
+            yield piece
+    if kept:
+        yield kept
 
 
 def request_of(method: str, path: str) -> Request:
