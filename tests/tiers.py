@@ -1,8 +1,9 @@
 """Runs the tiers of the tests, having installed what they need: the inside of `./test`.
 
 Runs with any Python 3.11 before anything is installed, so it imports nothing
-but the standard library. A tier is a command or a pytest process of its own; a
-failed one does not keep the next from running.
+but the standard library, and harness.cluster, which does the same. A tier is a
+command or a pytest process of its own; a failed one does not keep the next from
+running.
 """
 
 # ruff: noqa: T201 - it talks to the person who waits
@@ -24,6 +25,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+
+from harness import cluster
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -94,6 +97,7 @@ def main(arguments: Sequence[str]) -> int:
         return 130
     finally:
         stop_own_engine()
+        stop_own_cluster()
     return summary(outcomes, no_skips=asked.require_all or os.environ.get("CI") == "true")
 
 
@@ -104,7 +108,9 @@ def parser() -> argparse.ArgumentParser:
         usage="./test [tier...] [-- options of pytest, of the benchmarks or of the soak]",
         description="Runs the tests, having installed what they need. Without a tier it runs all of them, in order, "
         "but for the benchmark and the soak.",
-        epilog="A Docker engine that had to be started is stopped at the end, unless STATEROOM_KEEP_ENGINE is set. "
+        epilog="A Docker engine or a Kubernetes cluster that had to be started is stopped at the end, unless "
+        "STATEROOM_KEEP_ENGINE is set. STATEROOM_TEST_KUBECONFIG=FILE names a cluster to use instead; "
+        "STATEROOM_CLUSTER_PROGRAMS=FOLDER has the programs of which one is started. "
         "STATEROOM_SCREENSHOTS=FOLDER keeps what the browser tier saw; "
         "STATEROOM_FAULT_TRIALS=20 runs all trials of the faults tier, which take an hour, and not a sample. "
         "STATEROOM_README_PICTURE=1 renews the README's picture. "
@@ -337,6 +343,28 @@ def stop_own_engine() -> None:
     """Stop the engine that the tests started, unless it shall stay for the next run."""
     if ENGINE.exists() and not os.environ.get("STATEROOM_KEEP_ENGINE"):
         call([tool("python"), "tests/harness/engine.py", "down", str(ENGINE)])
+
+
+@once
+def need_cluster() -> None:
+    """A Kubernetes cluster: the one that STATEROOM_TEST_KUBECONFIG names, else one of our own."""
+    if os.environ.get("STATEROOM_TEST_KUBECONFIG"):
+        return
+    if cluster.programs_folder() is None:
+        raise Unmet(
+            "the programs of a Kubernetes cluster are not found: no shared/cluster/bin beside or above the checkout, "
+            "and STATEROOM_CLUSTER_PROGRAMS names no folder. STATEROOM_TEST_KUBECONFIG may name a cluster that runs"
+        )
+    if packages := cluster.missing_packages():
+        install_packages(*packages)
+    if call([tool("python"), "tests/harness/cluster.py", "up", str(cluster.FOLDER)]) != 0:
+        raise Unmet("no Kubernetes cluster could be started; the reason is above")
+
+
+def stop_own_cluster() -> None:
+    """Stop the cluster that the tests started, unless it shall stay for the next run."""
+    if cluster.FOLDER.exists() and not os.environ.get("STATEROOM_KEEP_ENGINE"):
+        call([tool("python"), "tests/harness/cluster.py", "down", str(cluster.FOLDER)])
 
 
 @once

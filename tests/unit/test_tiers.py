@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import tiers
+from harness import cluster
 from tiers import Outcome, Tier, Unmet, outcome_from_report, run_tier, split_at_dashes, summary
 
 REPORT = """<testsuites><testsuite>
@@ -106,6 +107,22 @@ def test_an_unknown_tier_is_refused_with_the_known_ones() -> None:
     done = subprocess.run([sys.executable, tiers.__file__, "unti"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "there is no tier unti; the tiers are lint, types" in done.stderr
+
+
+def test_a_cluster_that_is_named_is_taken_and_none_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STATEROOM_TEST_KUBECONFIG", "/somewhere/kubeconfig")
+    monkeypatch.setattr(tiers, "call", lambda *_: pytest.fail("something was started"))
+    tiers.need_cluster()
+    assert cluster.kubeconfig() == Path("/somewhere/kubeconfig")
+
+
+def test_a_folder_of_programs_that_is_named_and_missing_is_not_made_up_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STATEROOM_CLUSTER_PROGRAMS", str(tmp_path))
+    assert cluster.programs_folder() == tmp_path
+    monkeypatch.setenv("STATEROOM_CLUSTER_PROGRAMS", str(tmp_path / "nowhere"))
+    assert cluster.programs_folder() is None
 
 
 def unmet() -> None:
