@@ -6,7 +6,7 @@ import io
 import tarfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -15,7 +15,7 @@ import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
 
-from harness.pods import in_cluster, kill_in_cluster, namespace_of_its_own
+from harness.pods import kill_in_cluster, namespace_of_its_own, tiny_image
 from harness.servers import remove_network
 from stateroom.backends.base import Backend
 from stateroom.backends.docker import DockerBackend
@@ -120,28 +120,48 @@ async def docker_subject(homes: DockerHome | None = None, hub_id: str = "") -> A
         await backend.close()
 
 
+# What a tiny image's shell does. Its web server has no ending of its own at SIGTERM, and needs none.
+_SERVES = (
+    'echo "Serving $JUPYTERHUB_SERVICE_PREFIX"; mkdir -p "/tmp/www$JUPYTERHUB_SERVICE_PREFIX"; '
+    'echo alive >"/tmp/www${JUPYTERHUB_SERVICE_PREFIX}api"; exec httpd -f -p 8888 -h /tmp/www'
+)
+_SCRIPTS = {
+    Behaviour.ANSWERS: _SERVES,
+    # A careless server that prints its token: what we show must not.
+    Behaviour.CRASHES: 'echo "Cannot go on. $JUPYTERHUB_API_TOKEN"; exit 1',
+    Behaviour.IS_SILENT: "while :; do read -t 600 -r _ </dev/zero; done",
+}
+
+
 @dataclass
 class KubernetesSubject:
     hub: str
     backend: KubernetesBackend
     namespace: str
+    site: Site
     machine: None = None
 
     def image(self, behaviour: Behaviour) -> str:
-        with engine_client() as client:
-            return in_cluster(stub_image(client, behaviour))
+        return tiny_image(f"tiny-{memory_image(behaviour)}", "/bin/sh", "-c", _SCRIPTS[behaviour])
 
     def kill(self, ref: ServerRef) -> None:
         kill_in_cluster(self.namespace, ref)
+
+    async def restart(self) -> None:
+        """As a hub that is started again: with nothing in mind."""
+        await self.backend.close()
+        self.backend = KubernetesBackend(self.hub, self.namespace, lambda: self.site)
 
 
 @asynccontextmanager
 async def kubernetes_subject(site: Site | None = None) -> AsyncIterator[KubernetesSubject]:
     with namespace_of_its_own() as namespace:
-        hub, kept = f"test-{uuid4().hex[:10]}", site or Site(image=BASE_IMAGE)
-        backend = KubernetesBackend(hub, namespace, lambda: kept)
-        yield KubernetesSubject(hub, backend, namespace)
-        await backend.close()
+        hub, kept = f"test-{uuid4().hex[:10]}", site or Site()
+        if not kept.image:
+            kept = replace(kept, image=tiny_image("tiny-answers", "/bin/sh", "-c", _SERVES))
+        subject = KubernetesSubject(hub, KubernetesBackend(hub, namespace, lambda: subject.site), namespace, kept)
+        yield subject
+        await subject.backend.close()
 
 
 @contextmanager

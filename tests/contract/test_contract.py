@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tornado.httpclient import AsyncHTTPClient
 
-from contract.engines import MIB, TOKEN, Subject, docker_subject, make_spec, memory_subject
+from contract.engines import MIB, TOKEN, Subject, docker_subject, kubernetes_subject, make_spec, memory_subject
 from stateroom.backends.base import Life
 from stateroom.backends.memory import Behaviour
 from stateroom.deadline import Deadline
@@ -24,7 +24,7 @@ from stateroom.names import HomeRef, ServerRef
 from stateroom.progress import Progress
 from stateroom.quantity import Resources
 
-SUBJECTS = {"memory": memory_subject, "docker": docker_subject}
+SUBJECTS = {"memory": memory_subject, "docker": docker_subject, "kubernetes": kubernetes_subject}
 
 
 @pytest.fixture(params=SUBJECTS)

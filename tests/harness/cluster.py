@@ -488,8 +488,26 @@ netns_mounts_under_state_dir = true
 [plugins."io.containerd.grpc.v1.cri".cni]
 bin_dir = "{_CNI}"
 conf_dir = "{folder}/cni"
+[plugins."io.containerd.grpc.v1.cri".registry]
+config_path = "{folder}/registries"
 """)
     return path
+
+
+def push(image: str, to: str, folder: Path = FOLDER) -> None:
+    """Copy an image that the node has to a registry that speaks plain HTTP."""
+    for words in (["tag", "--force", image, to], ["push", "--plain-http", to], ["rm", to]):
+        done = _ctr(folder, "images", *words)
+        if done.returncode != 0:
+            raise ClusterError(f"ctr images {' '.join(words)}: {done.stderr}")
+
+
+def know_registry(address: str, folder: Path = FOLDER) -> None:
+    """Let the node fetch from a registry that speaks plain HTTP."""
+    hosts = folder / "registries" / address / "hosts.toml"
+    hosts.parent.mkdir(parents=True, exist_ok=True)
+    way = f"http://{address}"
+    hosts.write_text(f'server = "{way}"\n[host."{way}"]\ncapabilities = ["pull", "resolve"]\n')
 
 
 def _dns_settings(folder: Path) -> Path:

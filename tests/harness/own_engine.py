@@ -160,7 +160,7 @@ class OwnEngine:
 def smallest_server(ballast: int) -> bytes:
     """The file system of an image: a shell and a web server."""
     busybox = Path(program_or_skip("busybox")).read_bytes()
-    programs = ("sh", "httpd", "mkdir")
+    programs = ("sh", "httpd", "mkdir", "rm", "sleep", "cat", "id")
     with io.BytesIO() as buffer:
         with tarfile.open(fileobj=buffer, mode="w") as tar:
             _add(tar, "bin/busybox", busybox)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from typing import Any
 from uuid import uuid4
@@ -15,7 +16,10 @@ import pytest
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from harness.cluster import kubeconfig, kubectl_program, load_images
+from harness import cluster
+from harness.own_engine import smallest_server
+from harness.skips import program_or_skip
+from stateroom.backends.docker.engine import connect
 from stateroom.backends.kubernetes.manifests import CONTAINER
 from stateroom.names import ServerRef
 
@@ -26,8 +30,8 @@ _SETTLE_SECONDS = 30
 @cache
 def core() -> client.CoreV1Api:
     """The cluster's API, for the tests' own eyes; skips where there is no cluster."""
-    path = kubeconfig()
-    if path is None:
+    path = cluster.kubeconfig()
+    if not path.exists():
         pytest.skip("no Kubernetes cluster: set STATEROOM_TEST_KUBECONFIG, or run this tier by ./test")
     return client.CoreV1Api(config.new_client_from_config(str(path)))
 
@@ -40,7 +44,7 @@ def namespace_of_its_own(name: str = "", labels: dict[str, str] | None = None) -
     api.create_namespace({"metadata": {"name": name, "labels": RESTRICTED | (labels or {})}})
     until(lambda: service_account_is_there(name), "the namespace has its service account")
     before = os.environ.get("KUBECONFIG")
-    os.environ["KUBECONFIG"] = str(kubeconfig())
+    os.environ["KUBECONFIG"] = str(cluster.kubeconfig())
     try:
         yield name
     finally:
@@ -79,7 +83,7 @@ def inside(namespace: str, ref: ServerRef, script: str) -> str:
 
 def kubectl(*arguments: str) -> str:
     """What a command prints, whether or not it ends well."""
-    command = [kubectl_program(), "--kubeconfig", str(kubeconfig()), *arguments]
+    command = [kubectl_program(), "--kubeconfig", str(cluster.kubeconfig()), *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
     return done.stdout
 
@@ -89,10 +93,33 @@ def kill_in_cluster(namespace: str, ref: ServerRef) -> None:
     inside(namespace, ref, "kill -9 -1")
 
 
+def claim_of_somebody(namespace: str, name: str) -> None:
+    """A claim that no hub has made."""
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+    core().create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": name}, "spec": spec})
+
+
+def kubectl_program() -> str:
+    """The cluster's own, else one on the PATH."""
+    own = cluster.FOLDER / "bin" / "kubectl"
+    return str(own) if own.exists() else program_or_skip("kubectl")
+
+
+@cache
+def tiny_image(name: str, *command: str) -> str:
+    """An image of a shell and a web server that runs a command, in the cluster and on the local engine."""
+    reference = f"stateroom.test/{name}:1"
+    changes = ["USER 1000", f"CMD {json.dumps(command)}"]
+    with closing(connect()) as engine:
+        engine.import_image_from_data(smallest_server(0), f"stateroom.test/{name}", "1", changes=changes)
+    return in_cluster(reference)
+
+
 @cache
 def in_cluster(image: str) -> str:
-    """An image of the local Docker engine, in the cluster too."""
-    load_images(image)
+    """An image of the local Docker engine, in the cluster too; in one of somebody else's it must be there already."""
+    if "STATEROOM_TEST_KUBECONFIG" not in os.environ:
+        cluster.load(cluster.FOLDER, image)
     return image
 
 

@@ -17,7 +17,7 @@ _CONFIGURATION = """\
 version: 0.1
 log: {{level: info}}
 storage: {{filesystem: {{rootdirectory: {folder}}}, delete: {{enabled: true}}}}
-http: {{addr: "127.0.0.1:{port}"}}
+http: {{addr: "{host}:{port}"}}
 {more}
 """
 # Who asks without a password is refused.
@@ -41,7 +41,9 @@ class Registry:
 
 
 @contextmanager
-def running_registry(folder: Path, *, closed: bool = False, port: int = 0) -> Iterator[Registry]:
+def running_registry(
+    folder: Path, *, closed: bool = False, port: int = 0, host: str = "127.0.0.1"
+) -> Iterator[Registry]:
     """Run one, at a port of its own choice if none is given; skips where Debian's package is missing."""
     program = program_or_skip("docker-registry")
     port = port or free_port()
@@ -49,7 +51,7 @@ def running_registry(folder: Path, *, closed: bool = False, port: int = 0) -> It
     users.write_text(_HASHED)
     more = _CLOSED.format(path=users) if closed else ""
     configuration = folder / "config.yml"
-    configuration.write_text(_CONFIGURATION.format(folder=folder / "images", port=port, more=more))
+    configuration.write_text(_CONFIGURATION.format(folder=folder / "images", host=host, port=port, more=more))
     log = folder / "registry.log"
     with (
         log.open("ab") as output,
@@ -58,14 +60,14 @@ def running_registry(folder: Path, *, closed: bool = False, port: int = 0) -> It
         ) as process,
     ):
         try:
-            wait_for(lambda: answers(port), "the registry")
-            yield Registry(f"127.0.0.1:{port}", log)
+            wait_for(lambda: answers(host, port), "the registry")
+            yield Registry(f"{host}:{port}", log)
         finally:
             process.terminate()
 
 
-def answers(port: int) -> bool:
+def answers(host: str, port: int) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/v2/", timeout=5).status_code in {200, 401}
+        return requests.get(f"http://{host}:{port}/v2/", timeout=5).status_code in {200, 401}
     except requests.ConnectionError:
         return False

@@ -182,7 +182,7 @@ SCHEDULING = (
         "All GPUs of the cluster are in use, or there is none. Choose a size without GPUs, or try again later.",
     ),
     Trouble(
-        r"Insufficient (?P<what>[\w./-]+)",
+        r"Insufficient (?P<what>[\w/-]+(?:\.[\w/-]+)*)",
         "No node of the cluster has enough {what} free for this size. " + _NO_ROOM,
     ),
     Trouble("Too many pods", "The nodes of the cluster are full. " + _NO_ROOM),

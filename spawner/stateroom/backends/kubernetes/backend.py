@@ -13,7 +13,7 @@ from stateroom.backends.diagnosis import ADMISSION, diagnosed, ended, last_words
 from stateroom.backends.kubernetes import manifests
 from stateroom.backends.kubernetes.cluster import Cluster
 from stateroom.backends.kubernetes.homes import Homes
-from stateroom.backends.kubernetes.manifests import CONTAINER, Site
+from stateroom.backends.kubernetes.manifests import CONTAINER, HOME_UNWRITABLE, Site
 from stateroom.backends.kubernetes.observation import Seen, seen_from_pod
 from stateroom.backends.kubernetes.pending import Pending
 from stateroom.backends.kubernetes.watch import PodWatch
@@ -209,11 +209,8 @@ class KubernetesBackend:
 
     async def _explained(self, error: BackendError, spec: ServerSpec) -> BackendError:
         """Why a server came to nothing, after what it wrote and what the cluster says."""
-        if (
-            isinstance(error, ServerEnded)
-            and not self._homes.is_proven(spec.home)
-            and await self._failed_to_write(spec)
-        ):
+        seen = self._watch.seen(spec.ref.name)
+        if seen is not None and HOME_UNWRITABLE in seen.waiting.message:
             return HomeRefused(
                 f"Your home cannot be written to by user {self._site.settings.user.id}, as whom servers run. "
                 f"It was left as it is; an administrator must give {spec.home.name} to that user, or to group "
@@ -224,15 +221,6 @@ class KubernetesBackend:
             async with asyncio.timeout(_PATIENCE):
                 words = last_words(await self.logs(spec.ref, _LAST_WORDS), spec.secrets.values())
         return type(error)(f"{error} {words}".rstrip(), detail=error.detail)
-
-    async def _failed_to_write(self, spec: ServerSpec) -> bool:
-        seen = self._watch.seen(spec.ref.name)
-        if seen is None:
-            return False
-        with contextlib.suppress(BackendError, TimeoutError):
-            async with asyncio.timeout(_PATIENCE):
-                return "FailedPostStartHook" in await self._cluster.events(seen.uid)
-        return False
 
     async def _discard(self, ref: ServerRef) -> None:
         """Leave nothing of a failed start; with a cluster that does not answer, once it does."""

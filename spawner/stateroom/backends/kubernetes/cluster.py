@@ -94,12 +94,6 @@ class Cluster:
             return ""
         return data.decode(errors="replace")
 
-    async def events(self, uid: str) -> set[str]:
-        """The reasons of the events on one object."""
-        query = {"fieldSelector": f"involvedObject.uid={uid}"}
-        found = await self._json("GET", await self._path("events"), query)
-        return {str(event.get("reason")) for event in found["items"]}
-
     async def pages(self, kind: str, selector: str) -> AsyncGenerator[dict[str, Any], None]:
         """A list of what is there now, in parts, each small enough for the loop. Raises Expired if it took too long."""
         query = {"labelSelector": selector, "limit": str(_PAGE)}

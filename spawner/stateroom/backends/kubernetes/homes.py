@@ -25,6 +25,7 @@ from stateroom.quantity import format_memory, parse_memory
 
 log = logging.getLogger(__name__)
 
+_ON_ITS_WAY = {None, "ContainerCreating", "PodInitializing"}
 _LOOK_SECONDS = 0.5
 _FOLDER_SECONDS = 60.0
 
@@ -119,6 +120,11 @@ class Homes:
 
     async def _do(self, home: HomeRef, script: str) -> None:
         """Run a script on the home's folder in a pod, and wait for its end. Raises HomeRefused if it fails."""
+        if await self._cluster.read("persistentvolumeclaims", self._site.homes.shared) is None:
+            raise HomeRefused(
+                f"The claim {self._site.homes.shared}, in which the homes are, is not in the cluster. "
+                "Tell an administrator."
+            )
         async with self._pod(home, script) as pod:
             ended = await self._ended(pod["metadata"]["name"])
         if ended.get("exitCode") != 0:
@@ -160,8 +166,11 @@ class Homes:
             async with asyncio.timeout(_FOLDER_SECONDS):
                 while (found := await self._cluster.read("pods", name)) is not None:
                     for one in (found.get("status") or {}).get("containerStatuses") or ():
-                        if ended := (one.get("state") or {}).get("terminated"):
+                        state = one.get("state") or {}
+                        if ended := state.get("terminated"):
                             return dict(ended)
+                        if (state.get("waiting") or {}).get("reason") not in _ON_ITS_WAY:
+                            return dict(state.get("waiting") or {})
                     if (found.get("status") or {}).get("phase") == "Failed":
                         break
                     await asyncio.sleep(_LOOK_SECONDS)

@@ -58,6 +58,7 @@ from pydantic import BaseModel
 from stateroom.backends.kubernetes.patching import merged
 from stateroom.catalog import Catalog, KubernetesHome, KubernetesSettings, Pull
 from stateroom.names import HUB, KIND, SPEC, TLS, HomeRef, ServerRef, label_value, resources_as_labels
+from stateroom.quantity import MiB
 from stateroom.spec import CERTIFICATE, PORT, ServerSpec
 
 CONTAINER = "notebook"
@@ -75,7 +76,6 @@ _CERTIFICATE_FOLDER = CERTIFICATE["keyfile"].rpartition("/")[0]
 _FOLDER_SECONDS = 120
 _GRACE = 10  # seconds between asking a server to end and killing it
 _PULL_POLICIES: Mapping[Pull, str] = {"missing": "IfNotPresent", "always": "Always", "never": "Never"}
-_MIB = 1024**2
 
 # A node that an autoscaler would rather empty keeps its servers.
 _STAY = {"cluster-autoscaler.kubernetes.io/safe-to-evict": "false", "karpenter.sh/do-not-disrupt": "true"}
@@ -206,7 +206,7 @@ def claim(home: HomeRef, homes: KubernetesHome) -> dict[str, Any]:
             spec=V1PersistentVolumeClaimSpec(
                 access_modes=[homes.access],
                 storage_class_name=homes.storage_class,
-                resources=V1VolumeResourceRequirements(requests={"storage": str(homes.size)}),
+                resources=V1VolumeResourceRequirements(requests={"storage": _amount(homes.size)}),
             ),
         )
     )
@@ -222,7 +222,7 @@ def folder_pod(home: HomeRef, site: Site, script: str) -> dict[str, Any]:
 
     The kubelet would make the folder as root, which file servers refuse.
     """
-    small = {"cpu": "50m", "memory": str(64 * _MIB)}
+    small = {"cpu": "50m", "memory": _amount(64 * MiB)}
     return as_json(
         V1Pod(
             api_version="v1",
@@ -309,22 +309,33 @@ def _notebook(spec: ServerSpec, site: Site, *, prove_home: bool) -> V1Container:
     )
 
 
+# What a server ended with that could not write to its home, in the message that its container leaves.
+HOME_UNWRITABLE = "stateroom: the home cannot be written to"
+
 # A hook that fails ends its container.
+_LOOK_AT_HOME = f"""\
+[ -w "$JUPYTERHUB_ROOT_DIR" ] && exit
+echo "{HOME_UNWRITABLE}" >/dev/termination-log
+exit 1
+"""
 _PROVE_HOME = V1Lifecycle(
-    post_start=V1LifecycleHandler.model_validate(
-        {"exec": {"command": ["/bin/sh", "-c", '[ -w "$JUPYTERHUB_ROOT_DIR" ]']}}
-    )
+    post_start=V1LifecycleHandler.model_validate({"exec": {"command": ["/bin/sh", "-c", _LOOK_AT_HOME]}})
 )
 
 
 def _resources(spec: ServerSpec, site: Site) -> V1ResourceRequirements:
-    limits = {"cpu": f"{spec.cpu}m", "memory": str(spec.memory)}
-    requests = {"cpu": f"{spec.reserved_cpu}m", "memory": str(spec.reserved_memory)}
+    limits = {"cpu": f"{spec.cpu}m", "memory": _amount(spec.memory)}
+    requests = {"cpu": f"{spec.reserved_cpu}m", "memory": _amount(spec.reserved_memory)}
     if spec.gpu:
         limits[site.settings.gpu_resource] = requests[site.settings.gpu_resource] = str(spec.gpu)
     if site.settings.ephemeral_storage:
-        limits["ephemeral-storage"] = requests["ephemeral-storage"] = str(site.settings.ephemeral_storage)
+        limits["ephemeral-storage"] = requests["ephemeral-storage"] = _amount(site.settings.ephemeral_storage)
     return V1ResourceRequirements(limits=limits, requests=requests)
+
+
+def _amount(size: int) -> str:
+    """Bytes as the cluster's own words have them, which come back in what it says of quotas."""
+    return f"{size // MiB}Mi" if size % MiB == 0 else str(size)
 
 
 def _volumes(spec: ServerSpec, site: Site) -> list[V1Volume]:

@@ -231,4 +231,4 @@ def hopeless(spec: ServerSpec, waiting: Waiting) -> BackendError:
 
 def _quoted(message: str) -> str:
     words = "".join(letter for letter in message if letter.isprintable())[:300]
-    return f'The cluster says: "{words}"' if words else ""
+    return f'The cluster says: "{words}".' if words else ""
