@@ -1,4 +1,4 @@
-"""A start that cannot succeed: told within ten seconds, in a sentence that names cause and remedy, and nothing is left."""
+"""A start that cannot succeed: told within ten seconds, with cause and remedy, and nothing is left."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ async def test_a_home_that_the_server_cannot_write_to(subject: KubernetesSubject
     await subject.backend.stop(spec.ref, Deadline.after(60, "stopping"))
     claim = core().read_namespaced_persistent_volume_claim(spec.home.name, subject.namespace)
     folder = Path(core().read_persistent_volume(claim.spec.volume_name).spec.host_path.path)
-    folder.chmod(0o555)
+    folder.chmod(0o555)  # noqa: ASYNC240 - done in a moment
     await subject.restart()
     error = await told(subject, make_spec(subject, image=subject.image(Behaviour.IS_SILENT)))
     assert isinstance(error, HomeRefused)

@@ -1,0 +1,277 @@
+"""What a server is in a real cluster: its limits, its confinement, its home, and what is left of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from kubernetes.aio.client import V1OwnerReference
+
+from contract.engines import TOKEN, KubernetesSubject, make_spec
+from harness.hostile import HOSTILE_NAMES
+from harness.pods import core, inside, kubectl, tiny_image, until
+from stateroom.backends.base import Life
+from stateroom.backends.kubernetes import KubernetesBackend, manifests
+from stateroom.backends.kubernetes.cluster import Cluster
+from stateroom.backends.kubernetes.manifests import Site
+from stateroom.catalog import KubernetesHome, KubernetesSettings
+from stateroom.deadline import Deadline
+from stateroom.names import HomeRef, ServerRef
+from stateroom.quantity import GiB, MiB
+from stateroom.spec import ServerSpec
+
+_LIMITS = """
+cd /sys/fs/cgroup
+if [ -e memory.max ]; then cat memory.max cpu.max; else
+    cat memory/memory.limit_in_bytes cpu/cpu.cfs_quota_us cpu/cpu.cfs_period_us
+fi
+"""
+SHARED = Site(homes=KubernetesHome(claim="homes"))
+
+
+def soon() -> Deadline:
+    return Deadline.after(60, "waiting for the server to answer")
+
+
+async def start(subject: KubernetesSubject, spec: ServerSpec) -> str:
+    return await subject.backend.start(spec, soon(), lambda _: None)
+
+
+def look(subject: KubernetesSubject, spec: ServerSpec, script: str) -> str:
+    return inside(subject.namespace, spec.ref, script)
+
+
+async def test_a_server_has_what_was_chosen_and_what_is_reserved(subject: KubernetesSubject) -> None:
+    spec = make_spec(subject, cpu=1500, memory=192 * MiB, reserved_cpu=250, reserved_memory=96 * MiB)
+    await start(subject, spec)
+    memory, *cpu = look(subject, spec, _LIMITS).split()
+    assert int(memory) == 192 * MiB
+    assert int(cpu[0]) / int(cpu[1]) == 1.5
+    (container,) = core().read_namespaced_pod(spec.ref.name, subject.namespace).spec.containers
+    assert container.resources.requests == {"cpu": "250m", "memory": "96Mi"}
+
+
+async def test_a_server_is_confined(subject: KubernetesSubject) -> None:
+    spec = make_spec(subject)
+    await start(subject, spec)
+    assert look(subject, spec, "id -u; id -G").split()[:2] == ["1000", "1000"]
+    status = look(subject, spec, "cat /proc/self/status")
+    for line in ("CapEff:\t0000000000000000", "CapBnd:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
+        assert line in status, status
+    assert "serviceaccount" not in look(subject, spec, "cat /proc/mounts")
+
+
+async def test_no_secret_is_in_a_pod_an_event_or_what_describes_them(subject: KubernetesSubject) -> None:
+    spec = make_spec(subject)
+    await start(subject, spec)
+    assert TOKEN in look(subject, spec, "export -p")
+    for what in ("pods", "events", "services"):
+        assert TOKEN not in kubectl("get", what, "--namespace", subject.namespace, "--output", "yaml")
+    assert TOKEN not in kubectl("describe", "pods,secrets", "--namespace", subject.namespace)
+
+
+async def test_whoever_removes_a_pod_removes_all_of_its_server_but_the_home(subject: KubernetesSubject) -> None:
+    spec = make_spec(subject)
+    await start(subject, spec)
+    running = await subject.backend.state(spec.ref)
+    kubectl("delete", "pod", spec.ref.name, "--namespace", subject.namespace, "--grace-period=1")
+    assert (await asyncio.wait_for(subject.backend.changed(spec.ref, running), 10)).life is not Life.RUNNING
+    until(lambda: not core().list_namespaced_secret(subject.namespace).items, "the Secret is gone")
+    assert core().read_namespaced_persistent_volume_claim(spec.home.name, subject.namespace)
+
+
+async def test_a_home_is_kept_across_pods_and_its_servers_share_it(subject: KubernetesSubject) -> None:
+    spec, second = make_spec(subject), make_spec(subject, server="second")
+    await start(subject, spec)
+    look(subject, spec, 'echo kept >"$JUPYTERHUB_ROOT_DIR/note"')
+    await start(subject, second)
+    assert look(subject, second, 'cat "$JUPYTERHUB_ROOT_DIR/note"') == "kept\n"
+    for ref in (spec.ref, second.ref):
+        await subject.backend.stop(ref, soon())
+    await start(subject, spec)
+    assert look(subject, spec, 'cat "$JUPYTERHUB_ROOT_DIR/note"') == "kept\n"
+
+
+async def test_a_users_further_server_goes_where_the_home_is(subject: KubernetesSubject) -> None:
+    spec = make_spec(subject)
+    await start(subject, spec)
+    affinity = core().read_namespaced_pod(spec.ref.name, subject.namespace).spec.affinity.pod_affinity
+    (term,) = affinity.required_during_scheduling_ignored_during_execution
+    assert term.topology_key == "kubernetes.io/hostname"
+    assert term.label_selector.match_labels == {"io.stateroom.home": spec.home.name}
+
+
+async def test_a_claim_grows_with_the_catalog_and_never_shrinks(subject: KubernetesSubject) -> None:
+    spec = make_spec(subject)
+
+    async def size_after_a_start(size: int) -> str:
+        subject.site = replace(subject.site, homes=KubernetesHome().model_copy(update={"size": size}))
+        await start(subject, spec)
+        claim = core().read_namespaced_persistent_volume_claim(spec.home.name, subject.namespace)
+        return str(claim.spec.resources.requests["storage"])
+
+    assert await size_after_a_start(1 * GiB) == "1Gi"
+    assert await size_after_a_start(2 * GiB) == "2Gi"
+    assert await size_after_a_start(1 * GiB) == "2Gi"
+
+
+@pytest.mark.parametrize("site", [SHARED])
+async def test_a_folder_of_a_shared_claim_is_made_and_removed_as_the_servers_user(subject: KubernetesSubject) -> None:
+    make_shared_claim(subject)
+    spec, other = make_spec(subject), make_spec(subject, user="bob")
+    await start(subject, spec)
+    look(subject, spec, 'echo kept >"$JUPYTERHUB_ROOT_DIR/note"')
+    await start(subject, other)
+    assert look(subject, other, 'ls "$JUPYTERHUB_ROOT_DIR"') == ""
+    folder = folder_of_claim(subject) / spec.home.name
+    assert folder.stat().st_uid == 1000
+    await subject.backend.stop(spec.ref, soon())
+    await subject.restart()
+    await start(subject, spec)
+    assert look(subject, spec, 'cat "$JUPYTERHUB_ROOT_DIR/note"') == "kept\n"
+    await subject.backend.stop(spec.ref, soon())
+    await subject.backend.remove_home(spec.home)
+    await subject.backend.remove_home(spec.home)
+    assert not folder.exists()
+    assert (folder_of_claim(subject) / other.home.name).exists()
+    left = {pod.metadata.name for pod in core().list_namespaced_pod(subject.namespace).items}
+    assert left == {other.ref.name}
+
+
+@pytest.mark.parametrize("site", [SHARED])
+async def test_a_folder_of_an_earlier_user_of_the_name_is_not_mounted(subject: KubernetesSubject) -> None:
+    make_shared_claim(subject)
+    spec = make_spec(subject)
+    await start(subject, spec)
+    await subject.backend.stop(spec.ref, soon())
+    later = make_spec(subject, home=HomeRef(subject.hub, "ada", 2))
+    with pytest.raises(Exception, match="belongs to the hub's user number 1, not to ada"):
+        await start(subject, later)
+
+
+def make_shared_claim(subject: KubernetesSubject) -> None:
+    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    core().create_namespaced_persistent_volume_claim(subject.namespace, {"metadata": {"name": "homes"}, "spec": spec})
+
+
+def folder_of_claim(subject: KubernetesSubject) -> Path:
+    claim = core().read_namespaced_persistent_volume_claim("homes", subject.namespace)
+    return Path(core().read_persistent_volume(claim.spec.volume_name).spec.host_path.path)
+
+
+async def test_a_hub_that_comes_back_finds_its_servers(subject: KubernetesSubject) -> None:
+    specs = [make_spec(subject, user=user) for user in ("ada", "bob")]
+    addresses = [await start(subject, spec) for spec in specs]
+    await subject.restart()
+    assert [(await subject.backend.state(spec.ref)).address for spec in specs] == addresses
+    assert {server.ref for server in await subject.backend.list()} == {spec.ref for spec in specs}
+
+
+async def test_the_cluster_takes_what_is_made_for_hostile_names(subject: KubernetesSubject) -> None:
+    """All that is made of a server, as far as the API looks at it; nothing is kept."""
+    owner = V1OwnerReference(api_version="v1", kind="Pod", name="a", uid="0")
+    cluster = Cluster(subject.namespace)
+    try:
+        for name in HOSTILE_NAMES:
+            spec = make_spec(subject, user=name, server=name, base_url="/user/x/")
+            await cluster.create("pods", manifests.pod(spec, subject.site, prove_home=True), dry_run=True)
+            await cluster.create("secrets", manifests.variables(spec, subject.site, owner), dry_run=True)
+            await cluster.create("services", manifests.service(spec, owner), dry_run=True)
+            await cluster.create("configmaps", manifests.home_record(spec.home), dry_run=True)
+            claim = manifests.claim(spec.home, subject.site.homes)
+            await cluster.create("persistentvolumeclaims", claim, dry_run=True)
+    finally:
+        await cluster.close()
+
+
+@pytest.mark.parametrize("name", ["../../etc", "{username}", "ü" * 60, "x" * 1000, "a\nb"])
+async def test_a_server_of_a_hostile_name_is_found_again(subject: KubernetesSubject, name: str) -> None:
+    spec = make_spec(subject, user=name, server=name, base_url="/user/x/")
+    await start(subject, spec)
+    await subject.restart()
+    assert [server.ref for server in await subject.backend.list()] == [ServerRef(subject.hub, name, name)]
+    await subject.backend.stop(spec.ref, soon())
+    assert await subject.backend.list() == []
+
+
+@pytest.mark.parametrize(
+    "site",
+    [
+        Site(
+            settings=KubernetesSettings(
+                pod={
+                    "metadata": {"labels": {"team": "data"}},
+                    "spec": {
+                        "affinity": {
+                            "nodeAffinity": {
+                                "preferredDuringSchedulingIgnoredDuringExecution": [
+                                    {
+                                        "weight": "1",
+                                        "preference": {"matchExpressions": [{"key": "disk", "operator": "Exists"}]},
+                                    }
+                                ]
+                            }
+                        },
+                        "volumes": [{"name": "scratch", "emptyDir": {"sizeLimit": "1Gi"}}],
+                        "containers": [
+                            {
+                                "name": "notebook",
+                                "env": [{"name": "EXTRA", "value": "1"}],
+                                "volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+                            }
+                        ],
+                    },
+                }
+            )
+        )
+    ],
+)
+async def test_what_only_a_site_knows_is_in_the_pod(subject: KubernetesSubject) -> None:
+    spec = make_spec(subject)
+    await start(subject, spec)
+    assert look(subject, spec, 'echo $EXTRA; cd /scratch && echo here; cd "$JUPYTERHUB_ROOT_DIR" && echo there') == (
+        "1\nhere\nthere\n"
+    )
+    pod = core().read_namespaced_pod(spec.ref.name, subject.namespace)
+    assert pod.metadata.labels["team"] == "data"
+    assert pod.spec.affinity.node_affinity
+    assert pod.spec.affinity.pod_affinity
+
+
+async def test_groups_and_a_service_account_are_given(subject: KubernetesSubject) -> None:
+    core().create_namespaced_service_account(subject.namespace, {"metadata": {"name": "research"}})
+    spec = make_spec(subject, supplemental_groups=(2001,), service_account="research")
+    await start(subject, spec)
+    assert "2001" in look(subject, spec, "id -G").split()
+    assert core().read_namespaced_pod(spec.ref.name, subject.namespace).spec.service_account_name == "research"
+    assert "serviceaccount" not in look(subject, spec, "cat /proc/mounts")
+    await start(subject, replace(spec, service_account_token=True))
+    assert "serviceaccount" in look(subject, spec, "cat /proc/mounts")
+
+
+async def test_an_end_for_want_of_memory_is_told_as_such(subject: KubernetesSubject) -> None:
+    served = (
+        "mkdir -p /tmp/w; httpd -p 8888 -h /tmp/w; sleep 3; held=xxxxxxxxxxxxxxxx; while :; do held=$held$held; done"
+    )
+    spec = make_spec(subject, image=tiny_image("hungry-later", "/bin/sh", "-c", served), memory=64 * MiB)
+    await start(subject, spec)
+    running = await subject.backend.state(spec.ref)
+    state = await asyncio.wait_for(subject.backend.changed(spec.ref, running), 20)
+    assert (state.life, state.out_of_memory) == (Life.ENDED, True)
+    assert state.reason == "It ran out of memory."
+
+
+async def test_two_hubs_in_a_namespace_do_not_see_each_other(subject: KubernetesSubject) -> None:
+    other = KubernetesBackend("another-hub", subject.namespace, lambda: subject.site)
+    try:
+        spec = make_spec(subject)
+        await start(subject, spec)
+        assert await other.list() == []
+        theirs = replace(spec, ref=ServerRef("another-hub", "ada"), home=HomeRef("another-hub", "ada", 1))
+        await other.start(theirs, soon(), lambda _: None)
+        await other.stop(theirs.ref, soon())
+        assert (await subject.backend.state(spec.ref)).life is Life.RUNNING
+    finally:
+        await other.close()
