@@ -109,7 +109,7 @@ class Homes:
         if _size_of(text) >= size or home.name in self._stuck:
             return
         try:
-            patch = {"spec": {"resources": {"requests": {"storage": str(size)}}}}
+            patch = {"spec": {"resources": {"requests": {"storage": manifests.amount(size)}}}}
             await self._cluster.patch("persistentvolumeclaims", home.name, patch)
         except EngineRefused as error:
             self._stuck.add(home.name)

@@ -206,7 +206,7 @@ def claim(home: HomeRef, homes: KubernetesHome) -> dict[str, Any]:
             spec=V1PersistentVolumeClaimSpec(
                 access_modes=[homes.access],
                 storage_class_name=homes.storage_class,
-                resources=V1VolumeResourceRequirements(requests={"storage": _amount(homes.size)}),
+                resources=V1VolumeResourceRequirements(requests={"storage": amount(homes.size)}),
             ),
         )
     )
@@ -222,7 +222,7 @@ def folder_pod(home: HomeRef, site: Site, script: str) -> dict[str, Any]:
 
     The kubelet would make the folder as root, which file servers refuse.
     """
-    small = {"cpu": "50m", "memory": _amount(64 * MiB)}
+    small = {"cpu": "50m", "memory": amount(64 * MiB)}
     return as_json(
         V1Pod(
             api_version="v1",
@@ -324,16 +324,16 @@ _PROVE_HOME = V1Lifecycle(
 
 
 def _resources(spec: ServerSpec, site: Site) -> V1ResourceRequirements:
-    limits = {"cpu": f"{spec.cpu}m", "memory": _amount(spec.memory)}
-    requests = {"cpu": f"{spec.reserved_cpu}m", "memory": _amount(spec.reserved_memory)}
+    limits = {"cpu": f"{spec.cpu}m", "memory": amount(spec.memory)}
+    requests = {"cpu": f"{spec.reserved_cpu}m", "memory": amount(spec.reserved_memory)}
     if spec.gpu:
         limits[site.settings.gpu_resource] = requests[site.settings.gpu_resource] = str(spec.gpu)
     if site.settings.ephemeral_storage:
-        limits["ephemeral-storage"] = requests["ephemeral-storage"] = _amount(site.settings.ephemeral_storage)
+        limits["ephemeral-storage"] = requests["ephemeral-storage"] = amount(site.settings.ephemeral_storage)
     return V1ResourceRequirements(limits=limits, requests=requests)
 
 
-def _amount(size: int) -> str:
+def amount(size: int) -> str:
     """Bytes as the cluster's own words have them, which come back in what it says of quotas."""
     return f"{size // MiB}Mi" if size % MiB == 0 else str(size)
 
