@@ -519,7 +519,12 @@ TIERS = (
         (need_engine, need_image),
         partly=True,
     ),
-    Tier("browser", "a person's walk in a real browser", run_pytest, (need_engine, need_image, need_browser)),
+    Tier(
+        "browser",
+        "a person's walk in a real browser",
+        run_pytest,
+        (need_engine, need_image, need_browser, need_lab, need_cluster),
+    ),
     Tier(
         "benchmark",
         "what things cost, in figures",

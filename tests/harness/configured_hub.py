@@ -18,7 +18,7 @@ _CONFIGURATION = """\
 import stateroom
 
 c.JupyterHub.hub_port = {hub_port}
-stateroom.configure(c, catalog={catalog!r}, data={data!r})
+stateroom.configure(c, catalog={catalog!r}, data={data!r}, backend={backend!r})
 c.JupyterHub.authenticator_class = "stateroom-accounts"
 c.AccountsAuthenticator.accounts_file = {accounts!r}
 c.JupyterHub.bind_url = {url!r}
@@ -32,6 +32,8 @@ c.JupyterHub.allow_named_servers = True
 class ConfiguredHub(Hub):
     """As `Hub`, with lines of its configuration file of the test's own."""
 
+    backend = "docker"
+
     def __init__(self, data: Path, more: str, scheme: str) -> None:
         super().__init__(data)
         folder = DataFolder(data)
@@ -44,6 +46,7 @@ class ConfiguredHub(Hub):
                 accounts=str(folder.accounts),
                 url=self.url,
                 hub_port=free_port(),
+                backend=self.backend,
                 proxy=list(install_proxy(folder, Screen())),
                 proxy_port=free_port(),
                 scheme=scheme,

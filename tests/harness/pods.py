@@ -21,10 +21,40 @@ from harness.own_engine import smallest_server
 from harness.skips import program_or_skip
 from stateroom.backends.docker.engine import connect
 from stateroom.backends.kubernetes.manifests import CONTAINER
-from stateroom.names import ServerRef
+from stateroom.names import ServerRef, server_from_labels
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 _SETTLE_SECONDS = 30
+
+
+class Pods:
+    """The servers and homes of one hub in a namespace of the real cluster."""
+
+    def __init__(self, hub: str, namespace: str) -> None:
+        self._hub = hub
+        self._namespace = namespace
+
+    def of(self, user: str) -> list[client.V1Pod]:
+        """All pods of a user."""
+        pods = core().list_namespaced_pod(self._namespace).items
+        return [pod for pod in pods if server_of(pod, self._hub) and server_of(pod, self._hub).user == user]
+
+    def names(self) -> set[str]:
+        """All pods of the hub, ended ones included."""
+        pods = core().list_namespaced_pod(self._namespace).items
+        return {pod.metadata.name for pod in pods if server_of(pod, self._hub)}
+
+    def output(self, user: str, script: str, server: str = "") -> str:
+        """What a shell script prints inside the server."""
+        return inside(self._namespace, ServerRef(self._hub, user, server), script)
+
+    def remove_everything(self) -> None:
+        """Nothing: the namespace goes with all in it."""
+
+
+def server_of(pod: client.V1Pod, hub: str) -> ServerRef | None:
+    """The server that a pod is."""
+    return server_from_labels(pod.metadata.annotations or {}, hub)
 
 
 @cache

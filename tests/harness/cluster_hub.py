@@ -1,0 +1,44 @@
+"""A hub outside of the cluster, whose servers are pods in a namespace of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness import cluster
+from harness.configured_hub import ConfiguredHub
+from harness.pods import Pods, in_cluster, namespace_of_its_own
+from stateroom.images import UNIFIED
+
+_CONFIGURATION = """
+c.JupyterHub.hub_ip = "{host}"
+c.JupyterHub.hub_connect_ip = "{host}"
+"""
+
+
+class ClusterHub(ConfiguredHub):
+    """As `ConfiguredHub`, on Kubernetes."""
+
+    backend = "kubernetes"
+
+    def __init__(self, data: Path, namespace: str, catalog: str = "") -> None:
+        super().__init__(data, _CONFIGURATION.format(host=cluster.HOST), "http")
+        self.namespace = namespace
+        self.pods = Pods(self.id, namespace)
+        text = f"hub: {self.id}\n{catalog}" if catalog else self.catalog.read_text()
+        self.catalog.write_text(f"{text}\nkubernetes: {{namespace: {namespace}}}\n")
+
+
+@contextmanager
+def cluster_hub(data: Path, catalog: str = "") -> Iterator[ClusterHub]:
+    """A hub from start to end, with the unified image in the cluster unless the catalog is the test's own."""
+    with namespace_of_its_own() as namespace:
+        if not catalog:
+            in_cluster(UNIFIED)
+        hub = ClusterHub(data, namespace, catalog)
+        try:
+            hub.up()
+            yield hub
+        finally:
+            hub.down()
