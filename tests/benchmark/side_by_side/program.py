@@ -26,7 +26,7 @@ def program(
         print("\nInterrupted; what was made is removed.", file=sys.stderr)
         return 130
     except troubles as error:
-        print(f"The benchmark could not be run: {error}", file=sys.stderr)
+        print(f"The benchmark could not be run: {error} {getattr(error, 'detail', '')}".rstrip(), file=sys.stderr)
         return 2
 
 
