@@ -27,7 +27,7 @@ class Settings:
     hub_id: str
     backend: str
     catalog: str
-    homes: str  # the host folder of the homes, "" where they are volumes
+    homes: str  # the host folder of the homes, or the claim that they share; "" where each has a volume or claim
     port: int
     hub_port: int  # kept, since running servers remember it
     proxy_port: int
