@@ -19,7 +19,7 @@ from stateroom.cli.database import Records
 from stateroom.cli.screen import Screen
 from stateroom.names import HomeRef
 
-BACKENDS = ("docker",)
+BACKENDS = ("docker", "kubernetes")
 
 
 class Kind(StrEnum):
@@ -97,9 +97,13 @@ class Place(Protocol):
         ...
 
 
-def place(backend: str) -> Place:  # noqa: ARG001 - there is one so far
+def place(backend: str) -> Place:
     """The place of a backend."""
-    # Imported here: a client takes half a second, which a hub in another place need not wait.
+    # Imported here: a client takes half a second, which a hub in the other place need not wait.
+    if backend == "kubernetes":
+        from stateroom.cli.kubernetes.place import KubernetesPlace  # noqa: PLC0415
+
+        return KubernetesPlace()
     from stateroom.cli.docker.place import DockerPlace  # noqa: PLC0415
 
     return DockerPlace()

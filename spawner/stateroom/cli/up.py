@@ -8,6 +8,7 @@ import shlex
 import shutil
 import signal
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 
@@ -40,6 +41,7 @@ examples:
   stateroom up
   stateroom up --port 8080 --data ~/hub
   stateroom up --catalog catalog.yaml
+  KUBECONFIG=~/cluster.yaml stateroom up --backend kubernetes
 """
 
 
@@ -48,7 +50,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "up",
         help="start the hub, and all it needs",
-        description="Start the hub and all it needs: the proxy, Docker, the notebook image, the first accounts.",
+        description="Start the hub and all it needs: the proxy, Docker, the notebook image, the first accounts. "
+        "With `--backend kubernetes`, servers are pods of the cluster that KUBECONFIG names, and nothing of Docker "
+        "is needed.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -56,6 +60,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--port", type=_port, default=_PORT, help=f"the port on 127.0.0.1 ({_PORT})")
     parser.add_argument("--catalog", type=Path, metavar="FILE", help="the catalog (catalog.yaml in the data folder)")
     parser.add_argument("--backend", choices=BACKENDS, help="where servers run (as in the last run, at first docker)")
+    parser.add_argument(
+        "--hub-ip",
+        type=_hub_ip,
+        metavar="ADDRESS",
+        help="the address of this machine that pods reach (the one on the way to the cluster's nodes)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -97,8 +107,13 @@ def _prepare(arguments: argparse.Namespace, data: DataFolder, screen: Screen) ->
         hub_port=_hub_port(data, screen),
         proxy_port=_free_port(),
         proxy_command=proxy,
+        hub_ip=arguments.hub_ip or "",
     )
-    return place(backend).prepare(settings, catalog, data, screen)
+    settings = place(backend).prepare(settings, catalog, data, screen)
+    if last and last.where != settings.where:
+        screen.line("Servers", f"were on {last.where} until now: this hub neither finds nor stops what runs there,")
+        screen.more("and homes stay there; they are back once it is started with that place again")
+    return settings
 
 
 def _end_leftovers(data: DataFolder, screen: Screen) -> None:
@@ -217,6 +232,17 @@ def _port(text: str) -> int:
     if text.isdecimal() and 0 < int(text) <= _HIGHEST_PORT:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port; write a number from 1 to {_HIGHEST_PORT}")
+
+
+def _hub_ip(text: str) -> str:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; write one of this machine's") from None
+    if address.is_unspecified or address.is_loopback:
+        what = "opens the hub to every network" if address.is_unspecified else "leads every pod to itself"
+        raise argparse.ArgumentTypeError(f"{text} {what}; name the address of this machine that pods reach")
+    return str(address)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -48,8 +48,9 @@ class Expired(BackendUnavailable):
 class Cluster:
     """The API of a cluster, for one namespace: that of the catalog, else the account's or the kubeconfig's own."""
 
-    def __init__(self, namespace: str = "") -> None:
+    def __init__(self, namespace: str = "", kubeconfig: str = "") -> None:
         self._namespace = namespace
+        self._kubeconfig = kubeconfig  # "" is what the environment names
         self._client: ApiClient | None = None
         self._loading = asyncio.Lock()
         self._loaded = 0.0
@@ -60,10 +61,18 @@ class Cluster:
         """The namespace; "" until the first call where only the credentials know it."""
         return self._namespace
 
+    @property
+    def server(self) -> str:
+        """The API's address; "" until the first call."""
+        return str(self._client.configuration.host) if self._client else ""
+
     async def create(self, kind: str, manifest: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """What was made. Raises NameTaken where the name is, EngineRefused with the API's words."""
         query = {"dryRun": "All"} if dry_run else {}
-        return await self._to_its_end(self._json("POST", await self._path(kind), query, manifest))
+        try:
+            return await self._to_its_end(self._json("POST", await self._path(kind), query, manifest))
+        except _NotFound as error:  # the namespace
+            raise EngineRefused(str(error)) from error
 
     async def read(self, kind: str, name: str) -> dict[str, Any] | None:
         """The object, None if there is none."""
@@ -135,6 +144,27 @@ class Cluster:
             raise _silent(error) from error
         finally:
             response.close()
+
+    async def at(self, path: str) -> dict[str, Any] | None:
+        """What the API has at a path of its own, outside the namespace too; None if there is nothing.
+
+        Raises EngineRefused where the account may not see it.
+        """
+        await self._connected()
+        return await _or_none(self._json("GET", path))
+
+    async def may(self, verb: str, resource: str) -> bool:
+        """Whether the account may do this in the namespace. `resource` is as a Role names it."""
+        await self._connected()
+        kind, _, part = resource.partition("/")
+        asked = {"namespace": self._namespace, "verb": verb, "resource": kind, "subresource": part}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked},
+        }
+        answer = await self._json("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}, review)
+        return bool(answer["status"]["allowed"])
 
     async def settled(self) -> None:
         """Wait for the writes whose callers have left."""
@@ -229,7 +259,7 @@ class Cluster:
         configuration.retries = None
         self._loaded = time.monotonic()
         try:
-            namespace = await _load_credentials(configuration)
+            namespace = await _load_credentials(configuration, self._kubeconfig)
         except (ConfigException, OSError, ValueError) as error:
             raise BackendUnavailable(
                 "There is no way to a cluster here: no account of a pod, and no kubeconfig that can be used. "
@@ -266,12 +296,19 @@ class Cluster:
             task.exception()  # nobody else asks for it
 
 
-async def _load_credentials(configuration: Configuration) -> str:
-    """The namespace that they are for."""
+def kubeconfig_in_use() -> str:
+    """The file, or several as KUBECONFIG joins them, that names the cluster; "" for the account of a pod."""
     if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
+        return ""
+    return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+
+
+async def _load_credentials(configuration: Configuration, chosen: str) -> str:
+    """The namespace that they are for."""
+    path = chosen or kubeconfig_in_use()
+    if not path:
         load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         return (_ACCOUNT / "namespace").read_text().strip()
-    path = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
     loader = await load_kube_config(path, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
     return str(loader.current_context["context"].get("namespace") or "default")
 

@@ -104,6 +104,11 @@ def selector(hub: str) -> str:
     return f"{HUB}={label_value(hub)},{KIND}=server"
 
 
+def home_selector(home: HomeRef) -> str:
+    """The label selector for the pods of servers that have a home."""
+    return f"{_HOME}={home.name}"
+
+
 def pod(spec: ServerSpec, site: Site, *, prove_home: bool) -> dict[str, Any]:
     """The body of the pod. With `prove_home` the server is ended if it cannot write to its home.
 

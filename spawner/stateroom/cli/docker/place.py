@@ -21,6 +21,7 @@ from stateroom.cli.docker.engine import answering, connected, ensure_engine
 from stateroom.cli.images import build_with_progress
 from stateroom.cli.places import Belongings
 from stateroom.cli.screen import Screen
+from stateroom.errors import SetupError
 from stateroom.images import UNIFIED
 
 
@@ -29,6 +30,10 @@ class DockerPlace:
 
     def prepare(self, settings: Settings, catalog: Catalog, data: DataFolder, screen: Screen) -> Settings:
         """See Place. The engine, the notebook image, and the packet rules of the servers' network."""
+        if settings.hub_ip:
+            raise SetupError(
+                "On Docker the hub listens where its servers' network has it; --hub-ip is for --backend kubernetes."
+            )
         with closing(ensure_engine(data, screen)) as engine:
             if any(image.image == UNIFIED for image in catalog.images):
                 built = build_with_progress(screen.console, engine, data.logs)
