@@ -17,7 +17,7 @@ from stateroom.wording import joined
 
 Json = Mapping[str, Any]
 
-ROLE_PAGE = 'the Role is in "On Kubernetes" of spawner/README.md'
+ROLE_PAGE = 'the README has it whole, under "On Kubernetes"'
 
 
 def namespace_facts(client: Client) -> Json | None:
