@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ import yaml
 
 from harness import cluster
 from harness.command import run
-from harness.hub import Hub, wait_for
+from harness.hub import CATALOG, Hub, wait_for
 from harness.pods import core, kubectl, namespace_of_its_own, read_or_none, tiny_image, until
+from stateroom.backends.kubernetes.cluster import Cluster
+from stateroom.backends.kubernetes.homes import Homes
+from stateroom.backends.kubernetes.manifests import folder_pod, site_of
 from stateroom.backends.kubernetes.rights import role
+from stateroom.cli.data import DataFolder, Settings
 from stateroom.cli.kubernetes.address import address_towards
-from stateroom.names import ServerRef
+from stateroom.loading import load_catalog
+from stateroom.names import HomeRef, ServerRef
 
 SERVES = (
     'mkdir -p "/tmp/www$JUPYTERHUB_SERVICE_PREFIX"; '
@@ -247,21 +253,50 @@ def test_down_stops_servers_and_keeps_homes_and_the_next_up_goes_on_there(hub: P
     ada.close()
 
 
+async def test_folders_of_a_shared_claim(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with namespace_of_its_own() as namespace:
+        spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+        core().create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": "homes"}, "spec": spec})
+        catalog = folder / "catalog.yaml"
+        text = CATALOG.read_text().replace("stateroom/unified:1", image())
+        text = text.replace("{claim: per-user, size: 10 GiB}", "{claim: homes}")
+        catalog.write_text(f"{text}\nkubernetes: {{namespace: {namespace}}}\n")
+        data = DataFolder(folder)
+        data.keep(Settings("hub", "kubernetes", str(catalog), "", 1, 2, 3, (), "", "", namespace, "https://c"))
+        with closing(sqlite3.connect(data.database)) as database:
+            database.executescript("CREATE TABLE users (id, name); CREATE TABLE spawners (user_id, server_id, name);")
+        home, site = HomeRef("hub", "ada", 7), site_of(load_catalog(catalog))
+        there = Cluster(namespace)
+        try:
+            await Homes(there, "hub", lambda: site).ensure(home, lambda _: None)
+            await there.create("pods", folder_pod(home, site, "exit 0"))
+        finally:
+            await there.close()
+        assert f"{home.name}: of ada (number 7), who is gone" in run("homes", "list", "--data", folder).out
+        assert "A pod uses the home" in run("gc", "--homes", "ada", "--data", folder).err
+        monkeypatch.setattr("stateroom.cli.kubernetes.pods._NEW", 0)
+        told = run("gc", "--homes", "ada", "--data", folder).assert_success().out
+        assert f"removed helper {home.name}-folder: helper of the hub" in told
+        assert f"deleted home {home.name} and all its files" in told
+        assert read_or_none(core().read_namespaced_config_map, home.name, namespace) is None
+        assert "there are none" in run("down", "--data", folder).assert_success().out
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    return data
+
+
 class TestBefore:
     """What keeps `up` from a start, each in a sentence."""
-
-    @pytest.fixture
-    def folder(self, tmp_path: Path) -> Path:
-        data = tmp_path / "data"
-        data.mkdir(mode=0o700)
-        return data
 
     def test_a_namespace_that_is_missing(self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert core()
         monkeypatch.setenv("KUBECONFIG", str(cluster.kubeconfig()))
         catalog = tmp_path / "c.yaml"
-        shipped = (Path(__file__).parents[2] / "config" / "catalog.yaml").read_text()
-        catalog.write_text(f"{shipped}\nkubernetes: {{namespace: nobody-made-it}}\n")
+        catalog.write_text(f"{CATALOG.read_text()}\nkubernetes: {{namespace: nobody-made-it}}\n")
         outcome = run("up", "--backend", "kubernetes", "--data", folder, "--port", "18999", "--catalog", catalog)
         outcome.assert_failure('no namespace "nobody-made-it"', "kubectl create namespace nobody-made-it")
         told = run("doctor", "--backend", "kubernetes", "--data", folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from rich.text import Text
 
@@ -33,6 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Look at everything, and print a line for each finding."""
     screen, found = Screen(), installation(arguments.data)
     backend = arguments.backend or (found.settings.backend if found.settings else BACKENDS[0])
+    if found.settings and found.settings.backend != backend:
+        # Before a hub is moved: what there is of it in the other place is of no use here.
+        found = replace(found, settings=None, running=False)
     verdicts = set()
     with place(backend).checks(found) as checks:
         for check in (*OWN_FILES, *checks):

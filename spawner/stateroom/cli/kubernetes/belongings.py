@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from stateroom.backends.kubernetes.homes import Homes, size_of
@@ -14,7 +15,7 @@ from stateroom.cli.kubernetes.client import Client
 from stateroom.cli.kubernetes.facts import Json
 from stateroom.cli.kubernetes.pods import ended, listed, orphan_folder_pods, orphan_servers, selector
 from stateroom.cli.places import Orphan
-from stateroom.errors import SetupError
+from stateroom.errors import CatalogError, SetupError
 from stateroom.loading import load_catalog
 from stateroom.names import HomeRef, home_from_labels
 from stateroom.quantity import format_memory
@@ -26,7 +27,7 @@ class KubernetesBelongings:
     def __init__(self, client: Client, settings: Settings) -> None:
         self._client = client
         self._hub = settings.hub_id
-        self._shared = settings.homes
+        self._shared = shared_claim(settings)
         self._catalog = Path(settings.catalog)
 
     def orphans(self, read: Callable[[], Records], *, running: bool) -> list[Orphan]:
@@ -83,6 +84,13 @@ class KubernetesBelongings:
 
     def _listed(self, kind: str, what: str) -> list[Json]:
         return self._client.ask(listed(self._client.cluster, kind, selector(self._hub, what)))
+
+
+def shared_claim(settings: Settings) -> str:
+    """The claim that homes share, as the catalog says now; where that is broken, as it said at the last `up`."""
+    with suppress(CatalogError):
+        return load_catalog(Path(settings.catalog)).home.kubernetes.shared
+    return settings.homes
 
 
 def home_of(found: Json, hub: str) -> HomeRef | None:

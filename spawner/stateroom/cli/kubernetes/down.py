@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stateroom.cli.data import Settings
-from stateroom.cli.kubernetes.belongings import home_of
+from stateroom.cli.kubernetes.belongings import home_of, shared_claim
 from stateroom.cli.kubernetes.client import Client, connected, refusals_told
 from stateroom.cli.kubernetes.facts import Json
 from stateroom.cli.kubernetes.pods import ended, listed, selector, server_of
@@ -25,12 +25,13 @@ def take_down(settings: Settings, screen: Screen) -> None:
 
 
 def _homes(client: Client, settings: Settings) -> str:
-    kind = "configmaps" if settings.homes else "persistentvolumeclaims"
+    claim = shared_claim(settings)
+    kind = "configmaps" if claim else "persistentvolumeclaims"
     number = sum(home_of(home, settings.hub_id) is not None for home in _all(client, kind, "home", settings))
     if not number:
         return "there are none"
-    if settings.homes:
-        return f"{number} {'is' if number == 1 else 'are'} kept, in the claim {settings.homes} of {settings.where}"
+    if claim:
+        return f"{number} {'is' if number == 1 else 'are'} kept, in the claim {claim} of {settings.where}"
     what = "1 is kept, the claim" if number == 1 else f"{number} are kept, the claims"
     return f"{what} named stateroom-home-… of {settings.where}"
 
