@@ -106,7 +106,7 @@ class Homes:
         """Have a claim grow to the catalog's size. One that cannot serves on as it is; the log says so once."""
         text = found["spec"]["resources"]["requests"]["storage"]
         size = self._site.homes.size
-        if size_of(text) >= size or home.name in self._stuck:
+        if _size_of(text) >= size or home.name in self._stuck:
             return
         try:
             patch = {"spec": {"resources": {"requests": {"storage": manifests.amount(size)}}}}
@@ -177,7 +177,7 @@ class Homes:
         return {}
 
 
-def size_of(text: str) -> int:
+def _size_of(text: str) -> int:
     """Bytes of a quantity of Kubernetes'; what cannot be read is large enough."""
     try:
         return int(text) if text.isdecimal() else parse_memory(text)

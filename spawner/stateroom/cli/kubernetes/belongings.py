@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from stateroom.backends.kubernetes.homes import Homes, size_of
+from stateroom.backends.kubernetes.homes import Homes
 from stateroom.backends.kubernetes.manifests import home_selector, site_of
 from stateroom.cli.data import Settings
 from stateroom.cli.database import Records
 from stateroom.cli.kubernetes.client import Client
 from stateroom.cli.kubernetes.facts import Json
+from stateroom.cli.kubernetes.findings import amount
 from stateroom.cli.kubernetes.pods import ended, listed, orphan_folder_pods, orphan_servers, selector
 from stateroom.cli.places import Orphan
 from stateroom.errors import CatalogError, SetupError
@@ -102,4 +103,5 @@ def home_of(found: Json, hub: str) -> HomeRef | None:
 def _size(claim: Json) -> str:
     text = str(claim["spec"]["resources"]["requests"]["storage"])
     text = str(((claim.get("status") or {}).get("capacity") or {}).get("storage", text))
-    return format_memory(size_of(text))
+    found = amount(text)
+    return text if found is None else format_memory(int(found))
