@@ -6,9 +6,10 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import requests
@@ -28,6 +29,8 @@ start: {timeout: 2 min}
 """
 
 _MARKER = "marker"
+
+_Result = TypeVar("_Result")
 
 
 @dataclass
@@ -78,6 +81,10 @@ class ClusterScene:
         wait_for(cluster_answers, "the cluster")
         if not self.hub.runs:
             self.up()
+        homes = self.homes()
+        for name, person in self.people.items():
+            if HomeRef(self.hub.id, name, 0).name in homes:
+                self.mark_home(person)
 
     def pod(self, name: str) -> str:
         """The unique id of the pod of somebody's server; "" if there is none."""
@@ -125,12 +132,14 @@ class ClusterMoment:
         self._begun = threading.Lock()
         proxy.passing = self._pass
 
-    def come(self, begin: Callable[[], object]) -> None:
-        """Begin, and return once it was met. What never passes is done at the end of 20 seconds."""
-        begin()
-        if not self.over.wait(20):
-            self._do()
-            self.over.wait(PATIENCE)
+    def come(self, work: Callable[[], _Result]) -> Future[_Result]:
+        """Begin `work`, and return once it was met. What never passes is done at its end: the moment after the last."""
+        asides = ThreadPoolExecutor(1)
+        going = asides.submit(work)
+        asides.shutdown(wait=False)
+        going.add_done_callback(lambda _: self._do())
+        assert self.over.wait(PATIENCE)
+        return going
 
     def _pass(self, request: Request) -> None:
         if request.verb == "watch" or self._part not in str(request):

@@ -12,7 +12,7 @@ from contract.engines import SCRIPTS
 from harness import cluster
 from harness.api_proxy import ApiProxy
 from harness.cluster_hub import ClusterHub
-from harness.hub import Person, wait_for
+from harness.hub import PATIENCE, Person, wait_for
 from harness.pods import core, namespace_of_its_own, tiny_image
 from stateroom.backends.memory import Behaviour
 
@@ -77,13 +77,7 @@ def test_a_hub_is_killed(scene: ClusterScene, victim: Person, during: str, trial
     before = scene.before()
     work: Callable[[], object] = victim.start if during == "start" else lambda: stop_and_hear(victim)
 
-    def begin() -> None:
-        try:
-            work()
-        except OSError:
-            return  # the hub was killed before it answered
-
-    ClusterMoment(scene.proxy, scene.hub.kill, spread(trial, TRIALS, passed[during])).come(begin)
+    ClusterMoment(scene.proxy, scene.hub.kill, spread(trial, TRIALS, passed[during])).come(work)
     scene.up()
     assert_all_is_well(scene, before, victim)
 
@@ -97,26 +91,20 @@ def test_a_part_of_the_cluster_is_away(scene: ClusterScene, victim: Person, when
     if when != "as a server is started":
         victim.started()
     before = scene.before()
+    going = None
     if when == "while idle":
         begin()
         time.sleep(AWAY_SECONDS)
         assert victim.active()
     else:
         verb, work = ("POST", start_and_hear) if when == "as a server is started" else ("DELETE", stop_and_hear)
-        words: list[str] = []
-        moment = ClusterMoment(scene.proxy, begin, 1, verb)
-        moment.come(lambda: words.append(ask(work, victim)))
+        going = ClusterMoment(scene.proxy, begin, 1, verb).come(lambda: work(victim))
         time.sleep(AWAY_SECONDS)
     end()
     wait_for(cluster_answers, "the cluster")
-    assert_all_is_well(scene, before, victim)
-
-
-def ask(work: Callable[[Person], str], person: Person) -> str:
-    """Ask for a start or an end; what is said of a failure is a sentence."""
-    if words := work(person):
+    if going is not None and (words := going.result(PATIENCE)):
         assert_is_sentence(words)
-    return words
+    assert_all_is_well(scene, before, victim)
 
 
 def test_a_node_is_gone(scene: ClusterScene, victim: Person) -> None:
