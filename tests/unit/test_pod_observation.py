@@ -114,6 +114,13 @@ def test_a_pod_on_its_way_is_starting_and_says_what_it_waits_for(status: Json, w
     assert not found.state.address
 
 
+def test_a_pod_for_which_a_node_makes_room_is_not_without_hope() -> None:
+    """What is ended for it may take its time of grace."""
+    told = condition("PodScheduled", "False", "Unschedulable", "0/1 nodes are available: 1 Insufficient cpu.")
+    found = seen({"phase": "Pending", "conditions": [told], "nominatedNodeName": "node-1"})
+    assert found.waiting.reason == "Nominated"
+
+
 def test_a_container_that_runs_but_has_no_address_is_starting() -> None:
     assert seen(scheduled(container(RUNS), phase="Running")).state.life is Life.STARTING
 

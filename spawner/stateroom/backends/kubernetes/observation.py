@@ -17,6 +17,7 @@ from stateroom.spec import PORT
 
 OUT_OF_MEMORY = "OOMKilled"  # the kubelet's word
 UNSCHEDULABLE = "Unschedulable"
+NOMINATED = "Nominated"  # our word: no node has room, but one is making it by ending what is less urgent
 
 _FINISHED = {"Failed", "Succeeded"}
 _KILLED = 137
@@ -138,7 +139,8 @@ def _waiting(status: Mapping[str, Any], notebook: Mapping[str, Any]) -> Waiting:
         return Waiting(told.get("reason", ""), told.get("message", ""))
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return Waiting(condition.get("reason", ""), condition.get("message", ""))
+            reason = NOMINATED if status.get("nominatedNodeName") else condition.get("reason", "")
+            return Waiting(reason, condition.get("message", ""))
     return Waiting()
 
 

@@ -110,8 +110,8 @@ class Pending:
             if seen.state.life is Life.ENDED:
                 raise ended_by(self._spec, seen)
             self._consider(seen.waiting)
+            self._require_time()
             if seen == known:
-                self._require_time()
                 # No news may mean that there is nothing, or that none gets through.
                 with contextlib.suppress(BackendUnavailable):
                     await self._watch.look(self._spec.ref.name)
