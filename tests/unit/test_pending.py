@@ -321,8 +321,8 @@ async def test_a_mount_that_fails_on_and_on_is_told(scene: Scene, by: str) -> No
     "message",
     [
         (
-            'MountVolume.SetUp failed for volume "certificate" : failed to sync secret cache: timed out waiting for the '
-            "condition"
+            'MountVolume.SetUp failed for volume "certificate" : failed to sync secret cache: timed out waiting '
+            "for the condition"
         ),
         'MountVolume.SetUp failed for volume "kube-api-access" : object "lab"/"kube-root-ca.crt" not registered',
     ],
