@@ -99,7 +99,7 @@ class Cluster:
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LONGEST_LOG)}
         try:
             data = await self._bytes("GET", f"{await self._path('pods', pod)}/log", query)
-        except (EngineRefused, _NotFound):  # it has not run
+        except EngineRefused:  # it has not run
             return ""
         return data.decode(errors="replace")
 
