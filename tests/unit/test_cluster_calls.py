@@ -498,7 +498,7 @@ async def test_the_loop_turns_while_a_watch_has_much_to_tell(api: Api, cluster: 
     assert len(await heard(cluster)) == 4000
     over = True
     await beating
-    assert longest < 0.25, "far more than a slice, as the machine may be busy"
+    assert longest < 0.5, "far more than a slice, as the machine may be busy"
 
 
 # Writes whose callers leave
