@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from stateroom.backends.kubernetes import manifests
-from stateroom.backends.kubernetes.patching import faults
 from stateroom.catalog import Catalog
 from stateroom.choice import choose
 from stateroom.cli.checks import PROXY, Check, Installation, hub_finding, no_hub_finding
@@ -25,6 +24,7 @@ from stateroom.cli.kubernetes.findings import (
     shared_claim_finding,
 )
 from stateroom.errors import EngineRefused
+from stateroom.loading import spelled
 from stateroom.names import HomeRef, ServerRef
 from stateroom.policy import Person, allowance_for
 from stateroom.spec import ServerSpec, build_spec
@@ -105,9 +105,9 @@ def _pod(client: Client, place: Installation) -> Iterator[Finding]:
     if place.catalog is None:
         yield unseen("there is no catalog that holds")
         return
-    found = faults(place.catalog.kubernetes.pod)
+    found = list(manifests.pod_faults(place.catalog))
     for fault in found:
-        yield fail(f"kubernetes.{fault}", "No server can start until the catalog is right.")
+        yield fail(f"{spelled(fault.path)} {fault.sentence}", "No server can start until the catalog is right.")
     if found:
         return
     spec = _a_servers_spec(place.catalog, place.hub_id or "none")
