@@ -33,7 +33,6 @@ VENV = ROOT / ".venv"
 VENV_OF_HUB5 = ROOT / ".venv-jupyterhub5"
 ENGINE = ROOT / ".cache" / "test-engine"  # its log stays there
 SCRIPTS = ("run", "test", ".ci/run")
-BENCHMARKS = sorted(path.stem for path in (ROOT / "tests" / "benchmark").glob("*.py"))
 
 # Far beyond what a tier takes; a tier that hangs must not take the rest with it.
 LONGEST_TIER = (90 if "STATEROOM_FAULT_TRIALS" in os.environ else 30) * 60
@@ -73,6 +72,15 @@ class Tier:
     on_request: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Benchmark:
+    """One benchmark: what it is called on the command line, and its module."""
+
+    name: str
+    module: str
+    needs: tuple[Callable[[], None], ...] = ()
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the tiers that were asked for; the exit code."""
     own, options = split_at_dashes(arguments)
@@ -107,7 +115,7 @@ def parser() -> argparse.ArgumentParser:
         prog="./test",
         usage="./test [tier...] [-- options of pytest, of the benchmarks or of the soak]",
         description="Runs the tests, having installed what they need. Without a tier it runs all of them, in order, "
-        "but for the benchmark and the soak.",
+        "but for the benchmark, the scale and the soak.",
         epilog="A Docker engine or a Kubernetes cluster that had to be started is stopped at the end, unless "
         "STATEROOM_KEEP_ENGINE is set. STATEROOM_TEST_KUBECONFIG=FILE names a cluster to use instead; "
         "STATEROOM_CLUSTER_PROGRAMS=FOLDER has the programs of which one is started. "
@@ -174,14 +182,45 @@ def run_imports(name: str, _options: Sequence[str]) -> Outcome:
 
 
 def run_benchmark(name: str, options: Sequence[str]) -> Outcome:
-    """Figures to read; a benchmark fails where one misses its target."""
-    python = ["env", "PYTHONPATH=tests", tool("python")]
-    return run_commands(name, *([*python, "-m", f"benchmark.{module}", *options] for module in BENCHMARKS))
+    """Figures to read; a benchmark fails where one misses its target. `-- --only docker` runs that one alone."""
+    own = argparse.ArgumentParser(prog="./test benchmark --")
+    own.add_argument("--only", choices=[benchmark.name for benchmark in BENCHMARKS])
+    asked, options = own.parse_known_args(options)
+    outcome = Outcome(name)
+    for benchmark in BENCHMARKS:
+        if asked.only in {None, benchmark.name}:
+            run_one_benchmark(benchmark, options, outcome)
+    return outcome
+
+
+def run_one_benchmark(benchmark: Benchmark, options: Sequence[str], outcome: Outcome) -> None:
+    """Meet its needs only now: a cluster that runs costs the others' figures something."""
+    try:
+        for need in benchmark.needs:
+            need()
+    except Unmet as reason:
+        print(f"skipped: {benchmark.name}: {reason}", flush=True)
+        outcome.skipped.append(f"{benchmark.name}: {reason}")
+        return
+    done = run_commands(outcome.tier, [*python_of_tests(), "-m", f"benchmark.{benchmark.module}", *options])
+    outcome.passed += done.passed
+    outcome.failed += done.failed
+
+
+def run_scale(name: str, options: Sequence[str]) -> Outcome:
+    """Ten thousand servers; `-- --quick` takes a few hundred. Its cluster has no room beside that of other tiers."""
+    stop_own_cluster()
+    return run_commands(name, [*python_of_tests(), "-m", "benchmark.scale_kubernetes", *options])
 
 
 def run_soak(name: str, options: Sequence[str]) -> Outcome:
     """Thousands of starts and stops; `-- --starts 100` makes it a short one."""
-    return run_commands(name, ["env", "PYTHONPATH=tests", tool("python"), "-m", "soak.run", *options])
+    return run_commands(name, [*python_of_tests(), "-m", "soak.run", *options])
+
+
+def python_of_tests() -> list[str]:
+    """Python with the tests' folders as packages."""
+    return ["env", "PYTHONPATH=tests", tool("python")]
 
 
 def run_commands(name: str, *commands: Sequence[str]) -> Outcome:
@@ -350,6 +389,14 @@ def need_cluster() -> None:
     """A Kubernetes cluster: the one that STATEROOM_TEST_KUBECONFIG names, else one of our own."""
     if os.environ.get("STATEROOM_TEST_KUBECONFIG"):
         return
+    need_cluster_programs()
+    if call([tool("python"), "tests/harness/cluster.py", "up", str(cluster.FOLDER)]) != 0:
+        raise Unmet("no Kubernetes cluster could be started; the reason is above")
+
+
+@once
+def need_cluster_programs() -> None:
+    """What a cluster of our own is started from."""
     if cluster.programs_folder() is None:
         raise Unmet(
             "the programs of a Kubernetes cluster are not found: no shared/cluster/bin beside or above the checkout, "
@@ -357,8 +404,6 @@ def need_cluster() -> None:
         )
     if packages := cluster.missing_packages():
         install_packages(*packages)
-    if call([tool("python"), "tests/harness/cluster.py", "up", str(cluster.FOLDER)]) != 0:
-        raise Unmet("no Kubernetes cluster could be started; the reason is above")
 
 
 def stop_own_cluster() -> None:
@@ -377,7 +422,7 @@ def need_image() -> None:
 
 @once
 def need_peer() -> None:
-    """The spawner that ours is compared with."""
+    """The spawners that ours is compared with."""
     pip = [
         tool("python"),
         "-m",
@@ -389,7 +434,7 @@ def need_peer() -> None:
         ".[benchmark]",
     ]
     if call(pip) != 0:
-        raise Unmet("DockerSpawner could not be installed; pip's words are above")
+        raise Unmet("DockerSpawner and KubeSpawner could not be installed; pip's words are above")
 
 
 @once
@@ -489,6 +534,12 @@ def names() -> list[str]:
     return [tier.name for tier in TIERS]
 
 
+BENCHMARKS = (
+    Benchmark("catalog", "large_catalog"),
+    Benchmark("docker", "against_dockerspawner", (need_engine, need_image, need_peer)),
+    Benchmark("kubernetes", "against_kubespawner", (need_engine, need_lab, need_peer, need_cluster)),
+)
+
 TIERS = (
     Tier("lint", "style of the code and the scripts", run_lint),
     Tier("types", "mypy, strictly", run_types),
@@ -525,12 +576,12 @@ TIERS = (
         run_pytest,
         (need_engine, need_image, need_browser, need_lab, need_cluster),
     ),
+    Tier("benchmark", "what things cost, in figures", run_benchmark, on_request=True),
     Tier(
-        "benchmark",
-        "what things cost, in figures",
-        run_benchmark,
-        (need_engine, need_image, need_peer),
-        partly=True,
+        "scale",
+        "what 10,000 servers on Kubernetes cost a hub",
+        run_scale,
+        (need_peer, need_cluster_programs),
         on_request=True,
     ),
     Tier("soak", "2,000 starts and stops leave nothing behind", run_soak, (need_engine, need_image), on_request=True),

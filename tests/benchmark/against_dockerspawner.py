@@ -8,17 +8,15 @@ where a target is not met. `--quick` takes a small sample and writes nothing.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import http.server
-import signal
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,10 +26,13 @@ import aiohttp
 import docker
 from docker.errors import APIError, DockerException
 
-from benchmark.side_by_side import report
+from benchmark.side_by_side import docker_report
+from benchmark.side_by_side.docker_report import PLOTTED, Disturbance, Results
+from benchmark.side_by_side.docker_sides import BareEngine, DockerSide, DockerSpawner, Stateroom, make_images
 from benchmark.side_by_side.hub import Hub, StartFailed
-from benchmark.side_by_side.report import PLOTTED, Burst, Crowd, Disturbance, Results, Single
-from benchmark.side_by_side.sides import BareEngine, DockerSpawner, Side, Stateroom, make_images
+from benchmark.side_by_side.program import program, say, taken_down
+from benchmark.side_by_side.report import machine
+from benchmark.side_by_side.turns import EXTRA, REST, burst_rounds, crowd, singles
 from contract.engines import BASE_IMAGE, remove_all_of
 from harness.engine_proxy import EngineProxy
 from stateroom.backends.docker.firewall import lift_isolation
@@ -43,8 +44,6 @@ from stateroom.errors import SetupError
 _README = Path(__file__).with_name("README.md")
 _PROGRAMS = Path(__file__).parents[2] / ".cache" / "benchmark"
 
-_EXTRA = "extra"  # the user who is in trouble, or comes on top
-_REST = 0.3  # seconds for the machine to calm down
 _LONG_REST = 10.0  # after a hundred networks' ends were taken down
 _TROUBLE_SECONDS = 10.0  # the engine's own grace for a stop, and as long stalls the registry
 _ARRIVALS_EVERY = 0.8
@@ -77,35 +76,19 @@ class Bench:
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print and write; the exit code."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a small sample; the README stays as it is")
-    quick = parser.parse_args(arguments).quick
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        results = run(QUICK if quick else Plan())
-    except KeyboardInterrupt:
-        print("\nInterrupted; what was made is removed.", file=sys.stderr)
-        return 130
-    except (StartFailed, SetupError, DockerException, aiohttp.ClientError) as error:
-        print(f"The benchmark could not be run: {error}", file=sys.stderr)
-        return 2
-    print(report.as_text(results))
-    if not quick:
-        report.write(results, _README)
-    return 1 if any(row.met is False for row in report.rows(results)) else 0
+    return program(arguments, __doc__, run, (StartFailed, SetupError, DockerException, aiohttp.ClientError))
 
 
-def run(plan: Plan) -> Results:
-    """Set up, measure, and remove all that was made, whatever happens."""
+def run(quick: bool) -> int:
+    """Set up, measure, and remove all that was made, whatever happens; 1 where a target is missed."""
     client = docker.from_env(timeout=120).api
-    told = report.machine(client.version())
-    with ExitStack() as stack:
-        try:
-            return asyncio.run(measured(set_up(stack, client), plan, told))
-        finally:
-            # A second Ctrl-C must not keep the first from its work.
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, signal.SIG_IGN)
+    told = machine(f"Docker {client.version()['Version']}", "DockerSpawner", "dockerspawner")
+    with taken_down() as stack:
+        results = asyncio.run(measured(set_up(stack, client), QUICK if quick else Plan(), told))
+    print(docker_report.as_text(results))
+    if not quick:
+        docker_report.write(results, _README)
+    return 1 if any(row.met is False for row in docker_report.rows(results)) else 0
 
 
 def set_up(stack: ExitStack, client: docker.APIClient) -> Bench:
@@ -143,11 +126,11 @@ def remove_all(client: docker.APIClient, hub_id: str) -> None:
         say(f"something with the hub id {hub_id} is left on the engine: {error.explanation}")
 
 
-def clear_away(sides: Sequence[Side]) -> None:
+def clear_away(sides: Sequence[DockerSide]) -> None:
     """Remove the containers, those too that the engine was still making when the run was interrupted."""
     quiet = 0
     while quiet < _QUIET_SECONDS:
-        found = [(side, container["Id"]) for side in sides for container in side.containers()]
+        found = [(side, container["Id"]) for side in sides for container in side.servers()]
         for side, container in found:
             side.remove(container)
         quiet = 0 if found else quiet + 1
@@ -164,7 +147,7 @@ async def measured(bench: Bench, plan: Plan, told: str) -> Results:
     bursts = {}
     for size, rounds in plan.rounds:
         say(f"{rounds} rounds of {size} at once")
-        bursts[size] = await burst_rounds(bench, users[:size], rounds)
+        bursts[size] = await burst_rounds([*bench.hubs, bench.bare], users[:size], rounds)
     others = users[: plan.others]
     say("others start while one user's stop is stuck")
     stuck = {hub.name: await disturbed(hub, others, partial(stuck_stop, hub)) for hub in bench.hubs}
@@ -173,7 +156,8 @@ async def measured(bench: Bench, plan: Plan, told: str) -> Results:
     crowds = {}
     for hub in bench.hubs:
         say(f"{hub.name} with {len(users)} servers: idle, killed, started again")
-        crowds[hub.name] = await crowd(hub, users, plan.idle_seconds, bench.folder)
+        with closing(EngineProxy(bench.folder / f"{hub.name}.sock")) as proxy:
+            crowds[hub.name] = await crowd(hub, users, plan.idle_seconds, proxy=proxy, engine=proxy.host, image="stub")
     return Results(told, single, bursts, stuck, slow, crowds)
 
 
@@ -182,45 +166,12 @@ async def warm_up(bench: Bench, users: Sequence[str]) -> None:
     bench.bare.make_homes(users)
     for hub in bench.hubs:
         await hub.up()
-        await hub.add_users([*users, _EXTRA])
-        hub.side.make_homes([*users, _EXTRA])
+        await hub.add_users([*users, EXTRA])
+        hub.side.make_homes([*users, EXTRA])
     for side in (*bench.hubs, bench.bare):
         await side.start_all(users)
         await side.stop_all(users)
     await asyncio.sleep(_LONG_REST)
-
-
-async def singles(hubs: Sequence[Hub], user: str, pairs: int) -> dict[str, Single]:
-    """One start and stop on each side, by turns; who is first changes."""
-    single = {hub.name: Single([], []) for hub in hubs}
-    for pair in range(pairs):
-        for hub in hubs if pair % 2 else reversed(hubs):
-            it = single[hub.name]
-            await asyncio.sleep(_REST)
-            it.starts.append(await hub.start(user))
-            await asyncio.sleep(_REST)
-            began = time.monotonic()
-            await hub.stop(user)
-            it.left += hub.side.has_container(user)
-            while hub.side.has_container(user):
-                await asyncio.sleep(0.005)
-            it.stops.append(time.monotonic() - began)
-    return single
-
-
-async def burst_rounds(bench: Bench, users: Sequence[str], rounds: int) -> dict[str, list[Burst]]:
-    """The same users at once on each side, by turns; who is first changes."""
-    sides = [*bench.hubs, bench.bare]
-    bursts: dict[str, list[Burst]] = {side.name: [] for side in sides}
-    for turn in range(rounds):
-        first = turn % len(sides)
-        for side in sides[first:] + sides[:first]:
-            await asyncio.sleep(_REST)
-            before = side.cpu_seconds()
-            waits = await side.start_all(users)
-            bursts[side.name].append(Burst(waits, (side.cpu_seconds() - before) / len(users)))
-            await side.stop_all(users)
-    return bursts
 
 
 async def disturbed(
@@ -250,9 +201,9 @@ async def arrivals(hub: Hub, users: Sequence[str], *, then_stop: bool = True) ->
 @asynccontextmanager
 async def stuck_stop(hub: Hub) -> AsyncIterator[None]:
     """A server that ignores the request to end is being stopped."""
-    await hub.start(_EXTRA, "stubborn")
-    stopping = asyncio.create_task(hub.stop(_EXTRA))
-    await asyncio.sleep(_REST)
+    await hub.start(EXTRA, "stubborn")
+    stopping = asyncio.create_task(hub.stop(EXTRA))
+    await asyncio.sleep(REST)
     yield
     await stopping
 
@@ -261,7 +212,7 @@ async def stuck_stop(hub: Hub) -> AsyncIterator[None]:
 async def slow_pull(hub: Hub, registry: StalledRegistry) -> AsyncIterator[None]:
     """An image is being fetched from a registry that takes its time and then has none."""
     registry.stall()
-    starting = asyncio.create_task(hub.start(_EXTRA, "stalled"))
+    starting = asyncio.create_task(hub.start(EXTRA, "stalled"))
     try:
         while not (registry.asked.is_set() or starting.done()):
             await asyncio.sleep(0.01)
@@ -271,62 +222,6 @@ async def slow_pull(hub: Hub, registry: StalledRegistry) -> AsyncIterator[None]:
             await starting
     finally:
         registry.release()
-
-
-async def crowd(hub: Hub, users: Sequence[str], idle_seconds: float, folder: Path) -> Crowd:
-    """Many servers, and a hub whose requests to the engine are counted."""
-    await hub.start_all(users)
-    hub.end()
-    proxy = EngineProxy(folder / f"{hub.name}.sock")
-    try:
-        await restarted(hub, users, proxy)
-        await asyncio.sleep(_REST * 10)
-        before = hub.cpu_seconds()
-        with counted(proxy) as idle_requests:
-            await asyncio.sleep(idle_seconds)
-        idle_cpu = hub.cpu_seconds() - before
-        await hub.start(_EXTRA, "stub")  # the first one of a new hub asks for more
-        await hub.stop(_EXTRA)
-        with counted(proxy) as start_requests:
-            await hub.start(_EXTRA, "stub")
-            await asyncio.sleep(_REST)
-        with counted(proxy) as stop_requests:
-            await hub.stop(_EXTRA)
-            await asyncio.sleep(_REST)
-        hub.end(signal.SIGKILL)
-        with counted(proxy) as restart_requests:
-            restart_seconds = await restarted(hub, users, proxy)
-        await hub.stop_all(users)
-    finally:
-        proxy.close()
-    return Crowd(
-        servers=len(users),
-        idle_seconds=idle_seconds,
-        idle_cpu=idle_cpu,
-        idle_requests=idle_requests,
-        restart_seconds=restart_seconds,
-        restart_requests=restart_requests,
-        start_requests=start_requests,
-        stop_requests=stop_requests,
-    )
-
-
-async def restarted(hub: Hub, users: Sequence[str], proxy: EngineProxy) -> float:
-    """Start the hub; seconds until it calls all servers ready."""
-    began = time.monotonic()
-    await hub.up(proxy.host)
-    while await hub.ready() < len(users):
-        await asyncio.sleep(0.05)
-    return time.monotonic() - began
-
-
-@contextmanager
-def counted(proxy: EngineProxy) -> Iterator[list[str]]:
-    """The requests that come while the body runs; they are there when it has ended."""
-    before = len(proxy.requests)
-    requests: list[str] = []
-    yield requests
-    requests += proxy.requests[before:]
 
 
 class StalledRegistry:
@@ -376,11 +271,6 @@ class _RegistryAnswer(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
-
-
-def say(what: str) -> None:
-    """What is measured now."""
-    print(f"{time.strftime('%H:%M:%S')} {what}", flush=True)
 
 
 if __name__ == "__main__":

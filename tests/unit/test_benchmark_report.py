@@ -8,8 +8,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from benchmark.side_by_side import report
-from benchmark.side_by_side.report import BARE, PLOTTED, Burst, Crowd, D, Disturbance, Results, S, Single
+from benchmark.side_by_side import docker_report
+from benchmark.side_by_side.docker_report import BARE, PLOTTED, D, Disturbance, Results, S
+from benchmark.side_by_side.report import Burst, Crowd, Single
 
 PING = "GET /_ping"
 LIST, LOOK = "GET /containers/json?all=1", "GET /containers/one/json"
@@ -45,9 +46,9 @@ def test_a_hub_that_restarts_asks_for_one_list_and_for_no_server_alone(asked: li
 def test_the_page_keeps_its_words_and_gets_the_figures_of_the_last_run(tmp_path: Path) -> None:
     page = tmp_path / "README.md"
     page.write_text("before\n<!-- figures -->\nof yesterday\n<!-- end of figures -->\nafter\n")
-    report.write(made(), page)
+    docker_report.write(made(), page)
     written = page.read_text()
-    report.write(made(), page)
+    docker_report.write(made(), page)
     assert page.read_text() == written
     assert written.startswith("before\n")
     assert written.endswith("after\n")
@@ -57,7 +58,7 @@ def test_the_page_keeps_its_words_and_gets_the_figures_of_the_last_run(tmp_path:
 
 
 def missed(results: Results) -> list[str]:
-    return [row.what for row in report.rows(results) if row.met is False]
+    return [row.what for row in docker_report.rows(results) if row.met is False]
 
 
 def made() -> Results:

@@ -103,6 +103,25 @@ def test_every_tier_with_tests_has_its_folder() -> None:
     ] == []
 
 
+def test_every_benchmark_is_run_by_a_tier() -> None:
+    found = {path.stem for path in (Path(tiers.__file__).parent / "benchmark").glob("*.py")}
+    assert {benchmark.module for benchmark in tiers.BENCHMARKS} == found - {"scale_kubernetes"}
+
+
+def test_one_benchmark_may_be_chosen_and_the_other_options_are_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands = []
+    monkeypatch.setattr(tiers, "call", lambda command: commands.append(command) or 0)
+    assert tiers.run_benchmark("benchmark", ["--only", "catalog", "--quick"]).passed == 1
+    assert [command[-3:] for command in commands] == [["-m", "benchmark.large_catalog", "--quick"]]
+
+
+def test_a_benchmark_whose_needs_cannot_be_met_keeps_no_other_from_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiers, "call", lambda _: 0)
+    monkeypatch.setattr(tiers, "BENCHMARKS", (tiers.Benchmark("a", "a", (unmet,)), tiers.Benchmark("b", "b")))
+    outcome = tiers.run_benchmark("benchmark", [])
+    assert (outcome.passed, outcome.failed, outcome.skipped) == (1, [], ["a: no engine"])
+
+
 def test_an_unknown_tier_is_refused_with_the_known_ones() -> None:
     done = subprocess.run([sys.executable, tiers.__file__, "unti"], capture_output=True, text=True, check=False)
     assert done.returncode == 2

@@ -16,7 +16,7 @@ from uuid import uuid4
 
 import aiohttp
 
-from benchmark.side_by_side.sides import Side
+from benchmark.side_by_side.side import Side
 from harness.hub import free_port
 
 _PAUSE = 0.02
@@ -77,7 +77,7 @@ class Hub:
             self._process = subprocess.Popen(
                 command,
                 cwd=self._folder,
-                env={**environment, "DOCKER_HOST": engine} if engine else environment,
+                env={**environment, self.side.engine_variable: engine} if engine else environment,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for the benchmark, which then ends it
@@ -151,6 +151,10 @@ class Hub:
                 await asyncio.sleep(_PAUSE)
         return time.monotonic() - began
 
+    def has_server(self, user: str) -> bool:
+        """Whether the engine has the user's server, running or not."""
+        return self.side.has_server(user)
+
     async def start_all(self, users: Sequence[str]) -> list[float]:
         """Start all at once; how long each waited, the shortest first."""
         return sorted(await asyncio.gather(*map(self.start, users)))
@@ -158,7 +162,7 @@ class Hub:
     async def stop_all(self, users: Sequence[str]) -> None:
         """Stop all, until the engine has none of them."""
         await asyncio.gather(*map(self.stop, users))
-        while self.side.containers():
+        while self.side.servers():
             await asyncio.sleep(_LONG_PAUSE)
 
     async def ready(self) -> int:

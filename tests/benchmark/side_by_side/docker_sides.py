@@ -69,10 +69,11 @@ def make_images(client: docker.APIClient, registry: str) -> Images:
     return Images(*made, f"{registry}/stalled:1")
 
 
-class Side:
+class DockerSide:
     """One of the three. All that it makes carries its id as the label of a hub."""
 
     name = ""
+    engine_variable = "DOCKER_HOST"
 
     def __init__(self, client: docker.APIClient, hub_id: str, images: Images) -> None:
         self.client = client
@@ -92,7 +93,7 @@ class Side:
     def make_homes(self, users: Sequence[str]) -> None:
         """Make the users' volumes, where the first start does not do so with our label on them."""
 
-    def has_container(self, user: str) -> bool:
+    def has_server(self, user: str) -> bool:
         """Whether the user's container is there, running or not."""
         try:
             self.client.inspect_container(self.container(user))
@@ -100,7 +101,7 @@ class Side:
             return False
         return True
 
-    def containers(self) -> list[dict[str, Any]]:
+    def servers(self) -> list[dict[str, Any]]:
         """All its containers, ended ones included."""
         found: list[dict[str, Any]] = self.client.containers(all=True, filters={"label": f"{HUB}={self.hub_id}"})
         return found
@@ -112,13 +113,13 @@ class Side:
             self.client.remove_container(container, force=True, v=True)
 
 
-class Stateroom(Side):
+class Stateroom(DockerSide):
     """Its one line of configuration, and a catalog."""
 
     name = "Stateroom"
 
     def configuration(self, folder: Path) -> str:
-        """See Side."""
+        """See DockerSide."""
         catalog = folder / "catalog.yaml"
         catalog.write_text(
             f"version: 1\n"
@@ -133,13 +134,13 @@ class Stateroom(Side):
         return f"import stateroom\nstateroom.configure(c, catalog={str(catalog)!r})\n"
 
 
-class DockerSpawner(Side):
+class DockerSpawner(DockerSide):
     """As its documentation shows it, with volumes for the homes; containers are reached without published ports."""
 
     name = "DockerSpawner"
 
-    def configuration(self, folder: Path) -> str:  # noqa: ARG002 - see Side
-        """See Side."""
+    def configuration(self, folder: Path) -> str:  # noqa: ARG002 - see DockerSide
+        """See DockerSide."""
         images = {"stub": self.images.stub, "stubborn": self.images.stubborn, "stalled": self.images.stalled}
         settings = {
             "image": self.images.stub,
@@ -160,16 +161,16 @@ class DockerSpawner(Side):
         )
 
     def container(self, user: str) -> str:
-        """See Side."""
+        """See DockerSide."""
         return f"{self.hub_id}-{user}"
 
     def make_homes(self, users: Sequence[str]) -> None:
-        """See Side."""
+        """See DockerSide."""
         for user in users:
             self.client.create_volume(f"{self.hub_id}-{user}", labels={HUB: self.hub_id})
 
 
-class BareEngine(Side):
+class BareEngine(DockerSide):
     """What no hub can beat: the same containers by the same requests, from a few threads that know no users."""
 
     name = "bare engine"
@@ -219,7 +220,7 @@ class BareEngine(Side):
         )
 
     def make_homes(self, users: Sequence[str]) -> None:
-        """See Side."""
+        """See DockerSide."""
         for user in users:
             home = HomeRef(self.hub_id, user, 0)
             self.client.create_volume(home.name, labels=dict(home.labels))
