@@ -249,6 +249,22 @@ async def test_what_finds_a_node_in_time_starts(scene: Scene) -> None:
     await start
 
 
+async def test_a_scheduler_that_does_not_know_of_the_claim_yet_is_waited_for(scene: Scene) -> None:
+    scene.deadline = Deadline.after(3, "waiting")
+    start = scene.begin()
+    scene.becomes(unschedulable(f'persistentvolumeclaim "{SPEC.home.name}" not found'))
+    await asyncio.sleep(0.6)
+    scene.becomes(running())
+    await start
+
+
+async def test_a_claim_of_the_sites_that_is_not_there_is_told(scene: Scene) -> None:
+    scene.deadline = Deadline.after(60, "waiting")
+    start = scene.begin()
+    scene.becomes(unschedulable('persistentvolumeclaim "datasets" not found'))
+    assert "the claim datasets, is not in the cluster" in str(await refused(start))
+
+
 async def test_a_node_that_makes_room_is_waited_for(scene: Scene) -> None:
     scene.deadline = Deadline.after(1.5, "waiting")
     start = scene.begin()

@@ -61,6 +61,10 @@ class Homes:
     async def ensure(self, home: HomeRef, report: Report) -> None:
         """Have the home there. Raises HomeRefused for another owner's, and where it cannot be made."""
         kind = "configmaps" if self._site.homes.shared else "persistentvolumeclaims"
+        if (shared := self._site.homes.shared) and await self._cluster.read("persistentvolumeclaims", shared) is None:
+            raise HomeRefused(
+                f"The claim {shared}, in which the homes are, is not in the cluster. Tell an administrator."
+            )
         async with self._one_at_a_time[home.name]:
             found = await self._cluster.read(kind, home.name)
             if found is None:
@@ -124,11 +128,6 @@ class Homes:
 
     async def _do(self, home: HomeRef, script: str) -> None:
         """Run a script on the home's folder in a pod, and wait for its end. Raises HomeRefused if it fails."""
-        if await self._cluster.read("persistentvolumeclaims", self._site.homes.shared) is None:
-            raise HomeRefused(
-                f"The claim {self._site.homes.shared}, in which the homes are, is not in the cluster. "
-                "Tell an administrator."
-            )
         async with self._pod(home, script) as pod:
             ended = await self._ended(pod["metadata"]["name"])
         if ended.get("exitCode") != 0:

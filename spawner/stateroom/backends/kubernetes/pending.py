@@ -42,6 +42,9 @@ _LOOK_AGAIN = 3.0  # seconds without news of the pod after which the cluster is 
 _EVENTS_SECONDS = 300
 _PATIENCE = 5.0  # seconds in which a pod may find a node, or a mount that failed succeed
 
+# The claim was there before the pod. A scheduler that has lost its API server for a while comes to know it late.
+_LATE_CLAIM_PATIENCE = 30.0
+
 _PULLING = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 _CREATING = {
     "CreateContainerConfigError",
@@ -74,9 +77,11 @@ class Pending:
         self._watch = watch
         self._spec = spec
         self._uid = uid
+        self._late_claim = f'persistentvolumeclaim "{site.homes.shared or spec.home.name}" not found'
         self._autoscaler_timeout = site.settings.autoscaler_timeout or 0.0
         self._pulling_since = 0.0
         self._homeless_since = 0.0  # since no node takes it
+        self._patience = _PATIENCE  # with that
         self._scaling = False  # whether an autoscaler is at work for it
         self._failed_since = 0.0  # since its node failed at something for it
         self._said = ""  # the last thing that went wrong
@@ -120,7 +125,7 @@ class Pending:
     def _until_next_thought(self) -> float:
         soon = [_LOOK_AGAIN, max(0.05, self._limit() - time.monotonic())]
         if self._homeless_since:
-            soon.append(max(0.05, self._homeless_since + self._patience() - time.monotonic()))
+            soon.append(max(0.05, self._homeless_since + self._patience - time.monotonic()))
         return min(soon)
 
     def _require_time(self) -> None:
@@ -135,9 +140,6 @@ class Pending:
             return self._deadline.at + self._autoscaler_timeout
         return self._deadline.at
 
-    def _patience(self) -> float:
-        return max(_PATIENCE, self._autoscaler_timeout)
-
     def _consider(self, waiting: Waiting) -> None:
         """Raise if what the pod waits for will not come."""
         now = time.monotonic()
@@ -147,7 +149,9 @@ class Pending:
         if waiting.reason == UNSCHEDULABLE:
             self._homeless_since = self._homeless_since or now
             self._said = diagnosed(waiting.message, SCHEDULING, self._spec.image) or _quoted(waiting.message)
-            if now - self._homeless_since >= self._patience():
+            late = _LATE_CLAIM_PATIENCE if self._late_claim in waiting.message else _PATIENCE
+            self._patience = max(late, self._autoscaler_timeout)
+            if now - self._homeless_since >= self._patience:
                 raise EngineRefused(self._said, detail=waiting.message)
             if not self._scaling:
                 self._report(Progress(Phase.PREPARING, "Waiting for a node with room for your server", 0.5))
