@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
 
 import pytest
 
@@ -82,12 +85,16 @@ def test_a_hub_is_killed(scene: ClusterScene, victim: Person, during: str, trial
     assert_all_is_well(scene, before, victim)
 
 
-@pytest.mark.parametrize("when", ["while idle", "as a server is started", "as a server is stopped"])
-@pytest.mark.parametrize("what", ["kube-apiserver is stopped", "kube-apiserver hangs", "kubelet is stopped"])
+WHEN = ("while idle", "as a server is started", "as a server is stopped")
+WHAT = ("kube-apiserver is killed", "kube-apiserver hangs", "kubelet is killed")
+
+
+# In a sample each comes up once.
+@pytest.mark.parametrize(("when", "what"), product(WHEN, WHAT) if FULL else zip(WHEN, WHAT, strict=True))
 def test_a_part_of_the_cluster_is_away(scene: ClusterScene, victim: Person, when: str, what: str) -> None:
     name, _, how = what.partition(" ")
     part = cluster.components(cluster.FOLDER)[name]
-    begin, end = (part.pause, part.resume) if how == "hangs" else (part.stop, part.start)
+    begin, end = (part.pause, part.resume) if how == "hangs" else (partial(part.stop, signal.SIGKILL), part.start)
     if when != "as a server is started":
         victim.started()
     before = scene.before()
@@ -107,6 +114,7 @@ def test_a_part_of_the_cluster_is_away(scene: ClusterScene, victim: Person, when
     assert_all_is_well(scene, before, victim)
 
 
+@pytest.mark.skipif(not FULL, reason="x")
 def test_a_node_is_gone(scene: ClusterScene, victim: Person) -> None:
     """Its servers are lost with it, their owners are told, and their homes are there for the next start."""
     bystander = scene.bystander()
