@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -28,7 +28,7 @@ from yaml.composer import Composer
 from yaml.resolver import BaseResolver
 
 from stateroom.catalog import Catalog, Custom, Group, Image, Model, Quota, Size, User
-from stateroom.contradictions import Parts, contradictions, parts_of
+from stateroom.contradictions import Fault, Parts, contradictions, parts_of
 from stateroom.errors import CatalogError, CatalogFault
 from stateroom.files import file_signature
 from stateroom.wording import clipped, did_you_mean, joined, listed, quoted, shown
@@ -52,21 +52,23 @@ class _Place(NamedTuple):
     column: int
 
 
-def load_catalog(path: Path) -> Catalog:
-    """Read and check the file.
+def load_catalog(path: Path, further: Callable[[Catalog], Iterable[Fault]] = lambda _: ()) -> Catalog:
+    """Read and check the file; `further` finds the faults of one that holds otherwise.
 
     Raises CatalogError with a line for each fault, such as
     `catalog.yaml:14:9: sizes[2].memory: "2 GBs" is not an amount of memory`.
     """
     try:
         text = _read(path)
-        return parse_catalog(text, path.name)
+        return parse_catalog(text, path.name, further)
     except OSError as error:
         raise CatalogError([CatalogFault(str(path), f"cannot be read: {error.strerror}")]) from error
 
 
-def parse_catalog(text: str, name: str = "catalog.yaml") -> Catalog:
-    """Check a catalog's text; `name` stands before each fault. Raises CatalogError."""
+def parse_catalog(
+    text: str, name: str = "catalog.yaml", further: Callable[[Catalog], Iterable[Fault]] = lambda _: ()
+) -> Catalog:
+    """Check a catalog's text; `name` stands before each fault, and `further` is as above. Raises CatalogError."""
     document = _Document(name)
     data = document.read(text)
     if document.faults:
@@ -80,6 +82,8 @@ def parse_catalog(text: str, name: str = "catalog.yaml") -> Catalog:
         problems = [(fault["loc"], _sentence(fault)) for fault in own[:_MOST_FAULTS]]
     parts = parts_of(catalog) if catalog else _valid_parts(data)
     problems += islice(contradictions(parts), _MOST_FAULTS)
+    if catalog and not problems:
+        problems += islice(further(catalog), _MOST_FAULTS)
     if catalog is None or problems:
         raise CatalogError(document.placed(problems)[:_MOST_FAULTS])
     return catalog
@@ -311,7 +315,7 @@ class _Document:
     def placed(self, found: Sequence[tuple[Sequence[str | int], str]]) -> list[CatalogFault]:
         """Each fault with its place, in the order of the file."""
         return _in_order(
-            CatalogFault(self._name, sentence, *self.place(path), _spelled(path)) for path, sentence in found
+            CatalogFault(self._name, sentence, *self.place(path), spelled(path)) for path, sentence in found
         )
 
     def _add(self, sentence: str, place: _Place) -> None:
@@ -390,7 +394,8 @@ def _outwards(path: _Path) -> Iterator[_Path]:
         yield path[:end]
 
 
-def _spelled(path: Sequence[str | int]) -> str:
+def spelled(path: Sequence[str | int]) -> str:
+    """A place as it is told, such as "sizes[2].memory"."""
     parts = (part for part in path if part != "[key]")  # a key at fault stands there already
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{shown(part)}" for part in parts)
     return text.removeprefix(".")

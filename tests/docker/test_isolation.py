@@ -24,7 +24,7 @@ from stateroom.backends.docker.firewall import isolate, lift_isolation, missing_
 from stateroom.backends.docker.isolation import Network, Servers, network_from_inspect
 from stateroom.backends.docker.network import hub_place, isolation_gaps
 from stateroom.backends.memory import Behaviour
-from stateroom.cli import down
+from stateroom.cli.docker import down
 from stateroom.deadline import Deadline
 from stateroom.loading import parse_catalog
 from stateroom.names import HELPER, HUB, network_name

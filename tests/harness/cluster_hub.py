@@ -29,6 +29,17 @@ class ClusterHub(ConfiguredHub):
         text = f"hub: {self.id}\n{catalog}" if catalog else self.catalog.read_text()
         self.catalog.write_text(f"{text}\nkubernetes: {{namespace: {namespace}}}\n")
 
+    @property
+    def runs(self) -> bool:
+        """Whether the hub's process is there."""
+        return self._process is not None and self._process.poll() is None
+
+    def kill(self) -> None:
+        """Kill the hub. Its proxy is left behind, as by an out-of-memory killer."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
 
 @contextmanager
 def cluster_hub(data: Path, catalog: str = "") -> Iterator[ClusterHub]:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from stateroom.cli.data import DataFolder
-from stateroom.cli.engine import answering, ensure_engine, stop_engine
+from stateroom.cli.docker.engine import answering, ensure_engine, stop_engine
 from stateroom.cli.screen import Screen
 from stateroom.errors import SetupError
 

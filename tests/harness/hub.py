@@ -47,7 +47,8 @@ def wait_for(look: Callable[[], _Value], what: str, seconds: float = PATIENCE, p
 class Hub:
     """A hub of its own: data folder, port, id and catalog that no other test has."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path, *options: str) -> None:
+        self._options = options
         self.id = f"test-{uuid4().hex[:10]}"
         self.data = data
         self.port = free_port()
@@ -63,7 +64,8 @@ class Hub:
         """Start the hub and wait until it answers."""
         # What a shell starts in the background inherits a deaf ear for Ctrl-C; a person's terminal gives none.
         hearing = ["env", "--default-signal=INT"]
-        command = [*hearing, STATEROOM, "up", "--data", self.data, "--port", str(self.port), "--catalog", self.catalog]
+        own = ["--data", self.data, "--port", str(self.port), "--catalog", self.catalog]
+        command = [*hearing, STATEROOM, "up", *own, *self._options]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for(self._answers, "the hub")

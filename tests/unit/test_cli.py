@@ -80,6 +80,17 @@ class TestCheck:
         assert outcome.status == 1
         assert outcome.out == ""
 
+    def test_the_catalogs_own_words_for_pods_are_checked_too(self, tmp_path: Path) -> None:
+        file = tmp_path / "catalog.yaml"
+        head = (ROOT / "config" / "catalog.yaml").read_text().rstrip()
+        line = head.count("\n") + 4
+        words = "\nkubernetes:\n  pod:\n    spec:\n      hostNetwrok: true\n"
+        file.write_text(f"{head}{words}")
+        place = f"catalog.yaml:{line + 1}:7: kubernetes.pod.spec.hostNetwrok"
+        run("check", file).assert_failure(f"{place}: is no field of a pod")
+        file.write_text(f"{head}{words}".replace("hostNetwrok", "hostNetwork"))
+        run("check", file).assert_success()
+
     def test_no_such_file(self, tmp_path: Path) -> None:
         run("check", tmp_path / "none.yaml").assert_failure("none.yaml", "No such file")
 

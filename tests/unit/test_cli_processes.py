@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from stateroom.cli import engine, hub, proxy
+from stateroom.cli import hub, proxy
 from stateroom.cli.data import DataFolder, Settings
+from stateroom.cli.docker import engine
 from stateroom.cli.logs import excerpt, open_log, run_logged
 from stateroom.cli.processes import HUB_MARK, end_marked, held, marked
 from stateroom.cli.screen import Screen

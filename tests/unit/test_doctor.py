@@ -16,22 +16,20 @@ from docker.errors import APIError, ImageNotFound, NotFound
 
 from harness.command import run
 from stateroom.catalog import Catalog
-from stateroom.cli import doctor
-from stateroom.cli.data import DataFolder
-from stateroom.cli.doctor import CHECKS, Check, Installation, examined, installation
-from stateroom.cli.findings import (
-    Finding,
-    Verdict,
-    data_room_finding,
+from stateroom.cli import checks
+from stateroom.cli.checks import OWN_FILES, Check, Installation, examined, installation
+from stateroom.cli.data import DataFolder, Settings
+from stateroom.cli.docker import checks as docker_checks
+from stateroom.cli.docker import place as docker_place
+from stateroom.cli.docker.findings import (
     engine_finding,
     image_room_finding,
     limits_finding,
     machine_finding,
     network_finding,
-    ok,
-    orphans_finding,
     restart_finding,
 )
+from stateroom.cli.findings import Finding, Verdict, data_room_finding, ok, orphans_finding
 from stateroom.images import UNIFIED
 from stateroom.loading import parse_catalog
 from stateroom.names import HELPER, network_name
@@ -125,13 +123,17 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def place(engine: Any, tmp_path: Path) -> Installation:
-    """A hub that does not run, on an engine that is as it should be."""
-    return Installation(DataFolder(tmp_path), None, False, catalog(), "", engine, "", "hub")
+def place(tmp_path: Path) -> Installation:
+    """A hub that does not run."""
+    return Installation(DataFolder(tmp_path), None, False, catalog(), "", "hub")
 
 
-def look(name: str, place: Installation) -> list[Finding]:
-    [check] = [check for check in CHECKS if check.name == name]
+def all_checks(engine: Engine | None, problem: str = "") -> tuple[Check, ...]:
+    return (*OWN_FILES, *docker_checks.checks(engine, problem))  # type: ignore[arg-type]
+
+
+def look(name: str, engine: Engine | None, place: Installation) -> list[Finding]:
+    [check] = [check for check in all_checks(engine) if check.name == name]
     return examined(check, place)
 
 
@@ -212,27 +214,29 @@ class TestFindings:
 class TestImages:
     def test_each_image_of_the_catalog_has_a_line(self, engine: Engine, place: Installation) -> None:
         engine.images["other"] = {"User": "1000", "Cmd": ["x"], "Env": ["HOME=/home/x"]}
-        unified, other = look("Image", place)
+        unified, other = look("Image", engine, place)
         assert (verdict(unified), "stateroom images build" in unified.remedy) == ("FAIL", True)
         assert (verdict(other), other.fact) == ("ok", "other is there, and runs as user 1000")
         assert not engine.made
 
-    def test_one_that_is_pulled_later_is_no_failure(self, place: Installation) -> None:
-        assert verdict(look("Image", place)[1]) == "warn"
+    def test_one_that_is_pulled_later_is_no_failure(self, engine: Engine, place: Installation) -> None:
+        assert verdict(look("Image", engine, place)[1]) == "warn"
 
     @pytest.mark.parametrize("user", ["0", "root", ""])
     def test_one_that_runs_as_root_fails(self, engine: Engine, place: Installation, user: str) -> None:
         engine.images["other"] = {"User": user, "Cmd": ["x"], "Env": ["HOME=/home/x"]}
-        assert verdict(look("Image", place)[1]) == "FAIL"
+        assert verdict(look("Image", engine, place)[1]) == "FAIL"
 
     def test_one_of_another_version_is_told(self, engine: Engine, place: Installation) -> None:
         engine.images[UNIFIED] = {"User": "1000", "Cmd": ["x"], "Env": ["HOME=/home/x"]}
-        finding = look("Image", place)[0]
+        finding = look("Image", engine, place)[0]
         assert (verdict(finding), "another version" in finding.fact) == ("warn", True)
 
-    def test_very_many_do_not_take_for_ever(self, place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(doctor, "_IMAGE_SECONDS", -1.0)
-        [finding] = look("Image", place)
+    def test_very_many_do_not_take_for_ever(
+        self, engine: Engine, place: Installation, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(docker_checks, "_IMAGE_SECONDS", -1.0)
+        [finding] = look("Image", engine, place)
         assert (finding.verdict, "2 more" in finding.fact) == (Verdict.UNSEEN, True)
 
     def test_the_helper_that_looks_into_one_can_be_found_again(
@@ -240,19 +244,17 @@ class TestImages:
     ) -> None:
         engine.images["other"] = {"User": "1000", "Cmd": ["x"], "Env": ["HOME=/home/x"]}
         monkeypatch.setattr(Engine, "remove_container", lambda *_, **__: None)
-        look("Image", place)
+        look("Image", engine, place)
         assert engine.made[0]["Labels"] == {HELPER: "hub"}
 
 
 class TestTrouble:
     def test_without_an_engine_the_rest_is_looked_at(self, place: Installation) -> None:
-        place = replace(place, engine=None, engine_problem="")
-        lines = {check.name: examined(check, place) for check in CHECKS}
+        lines = {check.name: examined(check, place) for check in all_checks(None)}
         assert verdict(lines["Engine"][0]) == "FAIL"
         assert verdict(lines["Catalog"][0]) == verdict(lines["Hub's id"][0]) == "ok"
-        for check in CHECKS:
-            if check.asks_engine:
-                assert [finding.verdict for finding in lines[check.name]] == [Verdict.UNSEEN]
+        for name in ("Machine", "Limits", "Restarts", "Disk", "Image", "Network", "Isolation", "Reach", "Orphans"):
+            assert [finding.verdict for finding in lines[name]] == [Verdict.UNSEEN]
 
     @pytest.mark.parametrize(
         "trouble",
@@ -265,12 +267,12 @@ class TestTrouble:
     def test_a_check_that_goes_wrong_is_a_line(self, engine: Engine, place: Installation, trouble: Exception) -> None:
         engine.trouble = trouble
         for name in ("Engine", "Machine", "Limits", "Restarts"):
-            [finding] = look(name, place)
+            [finding] = look(name, engine, place)
             assert verdict(finding) == "FAIL"
             assert "\n" not in finding.fact
 
     def test_a_check_that_hangs_is_a_line(self, place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(doctor, "_SECONDS", 0.01)
+        monkeypatch.setattr(checks, "_SECONDS", 0.01)
         end = threading.Event()
 
         def hang(_: Installation) -> Iterator[Finding]:
@@ -281,27 +283,27 @@ class TestTrouble:
         end.set()
         assert (verdict(finding), "no answer within" in finding.fact) == ("FAIL", True)
 
-    def test_a_gateway_that_is_not_on_this_machine_fails(self, place: Installation) -> None:
+    def test_a_gateway_that_is_not_on_this_machine_fails(self, engine: Engine, place: Installation) -> None:
         elsewhere = {**NETWORK, "IPAM": {"Config": [{"Gateway": "192.0.2.1"}]}}
-        place.engine.inspect_network = lambda _: elsewhere  # type: ignore[union-attr, assignment]
-        assert [verdict(finding) for finding in look("Network", place)] == ["ok", "FAIL"]
+        engine.inspect_network = lambda _: elsewhere  # type: ignore[method-assign]
+        assert [verdict(finding) for finding in look("Network", engine, place)] == ["ok", "FAIL"]
 
     def test_another_id_in_the_catalog_is_told(self, place: Installation) -> None:
         last = {"hub_id": "old", "backend": "docker", "catalog": "x", "homes": "", "port": 1}
-        settings = doctor.Settings(**last, hub_port=2, proxy_port=3, proxy_command=())  # type: ignore[arg-type]
-        [finding] = look("Hub's id", replace(place, settings=settings, hub_id="old"))
+        settings = Settings(**last, hub_port=2, proxy_port=3, proxy_command=())  # type: ignore[arg-type]
+        [finding] = look("Hub's id", None, replace(place, settings=settings, hub_id="old"))
         assert verdict(finding) == "warn"
 
 
 class TestCommand:
     @pytest.fixture
     def answering(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Engine:
-        monkeypatch.setattr(doctor, "answering", lambda: engine)
+        monkeypatch.setattr(docker_place, "answering", lambda: engine)
         return engine
 
     def test_it_changes_nothing(self, answering: Engine, tmp_path: Path) -> None:
         outcome = run("doctor", "--data", tmp_path / "none").assert_success()
-        assert len(outcome.out.splitlines()) == len(CHECKS)
+        assert len(outcome.out.splitlines()) == len(all_checks(None))
         assert not (tmp_path / "none").exists()
         assert not answering.made
 
@@ -330,10 +332,9 @@ class TestCommand:
         assert "\x1b" not in out
 
 
-def test_an_installation_is_read_from_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "answering", lambda: None)
+def test_an_installation_is_read_from_its_folder(tmp_path: Path) -> None:
     (tmp_path / "hub-id").write_text("kept\n")
     (tmp_path / "catalog.yaml").write_text("version: 1\n")
     place = installation(DataFolder(tmp_path))
-    assert (place.hub_id, place.catalog, place.engine) == ("kept", None, None)
+    assert (place.hub_id, place.catalog) == ("kept", None)
     assert "catalog.yaml" in place.catalog_problem

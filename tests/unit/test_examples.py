@@ -105,9 +105,15 @@ def blocks(readme: Path, language: str) -> list[str]:
     return [text for name, text in BLOCK.findall(readme.read_text()) if name == language]
 
 
+def readme_catalog() -> str:
+    """The one catalog of the first page."""
+    (catalog,) = (text for text in blocks(ROOT / "README.md", "yaml") if text.startswith("version:"))
+    return catalog
+
+
 def test_the_faults_that_the_readme_shows_are_those_of_its_catalog() -> None:
     readme = ROOT / "README.md"
-    (catalog,) = blocks(readme, "yaml")
+    catalog = readme_catalog()
     broken = catalog.replace("2 GiB", "2 GBs", 1).replace("\ncustom:", "\ncostum:")
     with pytest.raises(CatalogError) as caught:
         parse_catalog(broken, "broken.yaml")
@@ -116,7 +122,7 @@ def test_the_faults_that_the_readme_shows_are_those_of_its_catalog() -> None:
 
 def test_the_refusal_that_the_readme_shows_is_what_is_said() -> None:
     readme = ROOT / "README.md"
-    (catalog,) = blocks(readme, "yaml")
+    catalog = readme_catalog()
     with pytest.raises(ChoiceRefused) as caught:
         choose({"cpu": 12}, allowance_for(parse_catalog(catalog), ADA))
     assert json.dumps({"status": 400, "message": str(caught.value)}) in list(console_lines(readme))

@@ -14,9 +14,8 @@ from docker.errors import APIError, NotFound
 
 from stateroom.cli.data import DataFolder, Settings
 from stateroom.cli.database import Records, read_records
-from stateroom.cli.orphans import (
-    Kind,
-    Orphan,
+from stateroom.cli.docker.belongings import DockerBelongings
+from stateroom.cli.docker.orphans import (
     find_orphans,
     orphan_helpers,
     orphan_servers,
@@ -24,7 +23,8 @@ from stateroom.cli.orphans import (
     superseded_images,
     unused_networks,
 )
-from stateroom.cli.stored_homes import Standing, stored_home, stored_homes, unknown_folders
+from stateroom.cli.places import Kind, Orphan
+from stateroom.cli.stored_homes import Standing, stored_home, stored_homes
 from stateroom.errors import SetupError
 from stateroom.home_assignments import HomeAssignments, home_assignments_file
 from stateroom.images import SOURCE_LABEL, STAGE_LABEL
@@ -281,10 +281,11 @@ class TestHomes:
         data.make()
         homes = tmp_path / "homes"
         settings = Settings("hub", "docker", "/c.yaml", str(homes), 1, 2, 3, ())
+        there = DockerBelongings(None, settings)  # type: ignore[arg-type]
         ada, bob, zoe = HomeRef("hub", "ada", 7), HomeRef("hub", "bob", 8), HomeRef("hub", "zoe", 0)
 
         def standings(*named: str) -> dict[str, Standing]:
-            found = stored_homes(None, settings, data, self.RECORDS, *named)  # type: ignore[arg-type]
+            found = stored_homes(there, data, "hub", self.RECORDS, *named)
             return {home.made_for.user: home.standing for home in found}
 
         assert not standings()
@@ -293,8 +294,8 @@ class TestHomes:
         assert standings() == {"ada": Standing.USED, "bob": Standing.USED}
         assert standings("zoe", "carl")["zoe"] is Standing.GONE
         assert "carl" not in standings("carl")
-        known = stored_homes(None, settings, data, self.RECORDS)  # type: ignore[arg-type]
-        assert unknown_folders(settings, known) == [zoe.name]
+        assert there.unknown_homes([ada, bob]) == [f"{homes}/{zoe.name}"]
+        assert "no host folders" in there.undeletable()
 
         assignments = HomeAssignments(home_assignments_file(data.path))
         assignments.assign(zoe, bob)

@@ -9,7 +9,7 @@ engine's words.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from stateroom.backends.base import Life, ServerState
@@ -19,6 +19,7 @@ from stateroom.names import HomeRef
 from stateroom.quantity import format_memory
 from stateroom.spec import ServerSpec
 
+_MOST_READ = 4000  # letters of what an engine says; the cause comes early, and a pattern has no end otherwise
 _MOST_QUOTED = 120
 _MOST_SHOWN = 400  # letters of a log that are shown
 
@@ -58,7 +59,17 @@ PULL = (
         "an administrator.",
     ),
     Trouble(
-        "unauthorized|authentication required|no basic auth|pull access denied|denied: |authorization failed",
+        "toomanyrequests|too many requests|rate limit",
+        'The registry of "{image}" gives out no more for now, since too many images were fetched from it. '
+        "Try again later; if it stays so, tell an administrator.",
+    ),
+    Trouble(
+        "no match(?:ing manifest)? for",
+        '"{image}" is made for another kind of machine. Choose another image, and tell an administrator.',
+    ),
+    Trouble(
+        "unauthorized|authentication required|no basic auth|pull access denied|denied: |authorization failed"
+        "|403 Forbidden",
         'The registry does not give out "{image}" without a login. Choose another image, and tell an administrator, '
         "who can log the engine in.",
     ),
@@ -69,7 +80,7 @@ PULL = (
     ),
     Trouble(
         "connection refused|no such host|timeout|timed out|server misbehaving|network is unreachable|no route to host"
-        "|x509|tls: |deadline exceeded|connection reset|EOF|Client.Timeout|50[0234] ",
+        "|x509|tls: |deadline exceeded|connection reset|\\bEOF\\b|Client.Timeout|50[0234] |gave HTTP response",
         'The registry of "{image}" cannot be reached. Try again in some minutes, or choose another image; '
         "if it stays so, tell an administrator.",
     ),
@@ -117,7 +128,8 @@ _NO_ROOM = "Choose a smaller size or try again later; if it stays so, tell an ad
 # What a cluster answers to the making of a pod, claim or Secret.
 ADMISSION = (
     Trouble(
-        r"exceeded quota: [^,]+, requested: (?P<asked>\S+?), used: (?P<used>\S+?), limited: (?P<limit>[^,\s]+)",
+        r"exceeded quota: [^,]+, requested: (?P<asked>\S+?), used: (?P<used>\S+?), limited: (?P<limit>[^\s\]]+?)"
+        r"(?:,\s|[\s\]]|$)",
         "The cluster's quota for servers is used up: {used} of {limit} is in use, and yours would take {asked}. "
         "Stop a server that is not needed, choose a smaller size, or tell an administrator.",
     ),
@@ -127,7 +139,12 @@ ADMISSION = (
         "size, or tell an administrator.",
     ),
     Trouble(
-        r"(?P<rule>(?:maximum|minimum) (?:cpu|memory|ephemeral-storage) usage per (?:Container|Pod) is [^,.]+)",
+        r"(?P<rule>(?:maximum|minimum) storage usage per PersistentVolumeClaim is [\w.]*\w)",
+        "The cluster has a rule that homes of the catalog's size break: {rule}. Tell an administrator.",
+    ),
+    Trouble(
+        r"(?P<rule>(?:(?:maximum|minimum) (?:cpu|memory|ephemeral-storage) usage"
+        r"|(?:cpu|memory|ephemeral-storage) max limit to request ratio) per (?:Container|Pod) is [\w.]*\w)",
         "The cluster has a rule that this size breaks: {rule}. Choose another size, or tell an administrator.",
     ),
     Trouble(
@@ -135,7 +152,8 @@ ADMISSION = (
         "The cluster's security rules do not admit servers as the catalog has them. Tell an administrator.",
     ),
     Trouble(
-        r"admission webhook \S+ denied the request: (?P<why>.+)",
+        r"(?:admission webhook \S+ denied the request|ValidatingAdmissionPolicy \S+ with binding \S+ denied request): "
+        r"(?P<why>[^\n]+?)\.?\s*(?:\n|$)",
         "A rule of the cluster refused the server: {why}. Tell an administrator.",
     ),
     Trouble(
@@ -164,7 +182,8 @@ SCHEDULING = (
         "The storage for your home, the claim {claim}, is not in the cluster. Tell an administrator.",
     ),
     Trouble(
-        "unbound immediate PersistentVolumeClaims|storageclass .* not found|no persistent volumes available",
+        "unbound immediate PersistentVolumeClaims|storageclass .* not found|no persistent volumes available"
+        "|available persistent volumes to bind|enough free storage|provisioning failed|binding volumes",
         "The cluster has no storage for your home. Tell an administrator: its storage class must be there and have "
         "room.",
     ),
@@ -187,6 +206,10 @@ SCHEDULING = (
     ),
     Trouble("Too many pods", "The nodes of the cluster are full. " + _NO_ROOM),
     Trouble(
+        r"were unschedulable|taint \{node\.kubernetes\.io/",
+        "Nodes of the cluster are out of order, or were taken out of use. Try again later, and tell an administrator.",
+    ),
+    Trouble(
         r"untolerated taint|node affinity/selector|didn't match",
         "No node of the cluster is meant for servers as the catalog has them. Tell an administrator: node_selector and "
         "tolerations must fit its nodes.",
@@ -194,19 +217,43 @@ SCHEDULING = (
     Trouble("no nodes available|0/0 nodes", "The cluster has no node. Tell an administrator."),
 )
 
-# What events tell of a pod that waits on its node.
+# What a site's own words for the pod can name in vain.
+_MISSING = "Something that the catalog's pod needs, {name}, is not in the cluster. Tell an administrator."
+_NOT_THERE = (
+    Trouble(r"(?:configmaps?|secrets?) \"?(?P<name>[\w.-]+)\"? not found", _MISSING),
+    Trouble(
+        r"couldn't find key (?P<name>\S+) in|non-existent (?:config|secret) key: (?P<key>[\w.-]+)",
+        _MISSING.replace("{name}", "{name}{key}"),
+    ),
+)
+
+# Why a node cannot mount what a pod wants.
 MOUNTING = (
+    _FULL,
     Trouble(
         "Multi-Attach error",
         "Your home is still attached to another node, where a server of yours ran. Try again in some minutes.",
     ),
-    Trouble(
-        r"(?:configmap|secret) \"?(?P<name>[\w.-]+)\"? not found",
-        "Something that the catalog's pod mounts, {name}, is not in the cluster. Tell an administrator.",
-    ),
+    *_NOT_THERE,
     Trouble(
         "",
         "Your home could not be mounted. It was left as it is; tell an administrator.",
+    ),
+)
+
+# Why a node cannot make a container.
+CREATING = (*_NOT_THERE, *START)
+
+# Why a node cannot begin with a pod at all.
+SANDBOX = (
+    *START,
+    Trouble(
+        r"network for (?:pod )?sandbox|plugin type=|\bcni\b|networkPlugin",
+        "The node found no place in its network for your server. Try again later, and tell an administrator.",
+    ),
+    Trouble(
+        "",
+        "The node could not begin with your server. Try again later, and tell an administrator.",
     ),
 )
 
@@ -214,12 +261,15 @@ MOUNTING = (
 def diagnosed(said: str, table: tuple[Trouble, ...], image: str) -> str:
     """The sentence for what an engine said, "" where the table knows none."""
     for trouble in table:
-        if found := re.search(trouble.words, said, re.IGNORECASE):
-            sentence = trouble.sentence.replace("{image}", image)
-            for name, text in found.groupdict().items():
-                sentence = sentence.replace(f"{{{name}}}", _plain(text or ""))
-            return sentence
+        if found := re.search(trouble.words, said[:_MOST_READ], re.IGNORECASE):
+            texts = {name: _plain(text or "") for name, text in found.groupdict().items()}
+            return _filled(trouble.sentence, {**texts, "image": image})
     return ""
+
+
+def _filled(sentence: str, texts: Mapping[str, str]) -> str:
+    """All at once, so that a text that looks like a place stays a text."""
+    return re.sub(r"\{(\w+)\}", lambda place: texts.get(place[1], place[0]), sentence)
 
 
 def _plain(text: str) -> str:

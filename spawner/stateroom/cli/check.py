@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from stateroom.catalog import Catalog
+from stateroom.contradictions import Fault
 from stateroom.errors import CatalogError, CatalogFault
 from stateroom.loading import load_catalog
 from stateroom.wording import counted, joined
@@ -32,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Check the file, and print what was found."""
     faults: Sequence[CatalogFault] = ()
     try:
-        catalog = load_catalog(arguments.file)
+        catalog = load_catalog(arguments.file, _faults_of_pods)
     except CatalogError as error:
         faults = error.faults
     if arguments.json:
@@ -43,6 +44,14 @@ def run(arguments: argparse.Namespace) -> int:
     else:
         print(f"{arguments.file} holds: {_contents(catalog)}.")
     return 1 if faults else 0
+
+
+def _faults_of_pods(catalog: Catalog) -> Iterable[Fault]:
+    if not catalog.kubernetes.pod:
+        return ()
+    from stateroom.backends.kubernetes.manifests import pod_faults  # noqa: PLC0415 - a second, which few catalogs need
+
+    return pod_faults(catalog)
 
 
 def _contents(catalog: Catalog) -> str:

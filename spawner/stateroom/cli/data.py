@@ -27,11 +27,21 @@ class Settings:
     hub_id: str
     backend: str
     catalog: str
-    homes: str  # the host folder of the homes, "" where they are volumes
+    homes: str  # the host folder of the homes, or the claim that they share; "" where each has a volume or claim
     port: int
     hub_port: int  # kept, since running servers remember it
     proxy_port: int
     proxy_command: tuple[str, ...]
+    # Of a cluster; all "" on Docker.
+    hub_ip: str = ""  # where the hub listens for pods
+    kubeconfig: str = ""
+    namespace: str = ""
+    cluster: str = ""  # the address of its API
+
+    @property
+    def where(self) -> str:
+        """The place that servers and homes are in."""
+        return f"the namespace {self.namespace} of {self.cluster}" if self.backend == "kubernetes" else "Docker"
 
     @property
     def url(self) -> str:

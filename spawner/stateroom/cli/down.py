@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import signal
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
-import docker
-from docker.errors import APIError
-
-from stateroom.backends.docker.engine import translated
-from stateroom.backends.docker.firewall import lift_isolation
-from stateroom.backends.docker.network import images_of
-from stateroom.cli.data import DataFolder, Settings, add_data_option
-from stateroom.cli.engine import answering, stop_engine
+from stateroom.cli.data import DataFolder, add_data_option
 from stateroom.cli.hub import end_leftovers
-from stateroom.cli.orphans import end_server
+from stateroom.cli.places import place
 from stateroom.cli.processes import held
 from stateroom.cli.screen import Screen
-from stateroom.errors import CatalogError, SetupError
-from stateroom.images import UNIFIED
-from stateroom.loading import load_catalog
-from stateroom.names import HUB, KIND, server_from_labels
+from stateroom.errors import SetupError
 
-_AT_ONCE = 8
 _PATIENCE = 60.0  # seconds for an `up` to stop its hub
 
 
@@ -55,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
             screen.line("Hub", "ended what an interrupted run had left")
         settings = data.settings()
         if settings:
-            _stop_servers(settings, data, screen)
+            place(settings.backend).take_down(settings, data, screen)
     return 0
 
 
@@ -71,68 +57,3 @@ def _end_up(data: DataFolder) -> bool:
             if not process.ended(_PATIENCE):
                 raise SetupError(f"`stateroom up` (process {pid}) does not end. Kill it and run the command again.")
     return True
-
-
-def _stop_servers(settings: Settings, data: DataFolder, screen: Screen) -> None:
-    engine = answering()
-    if engine is None:
-        screen.line("Docker", "does not run, and so no servers do")
-        return
-    with translated():
-        with screen.step("Servers", "Stopping the servers") as step:
-            stopped = _remove_servers(engine, settings.hub_id)
-            gaps = lift_isolation(engine, settings.hub_id, _images(settings))
-            kept = _remove_networks(engine, settings.hub_id)
-            step.result = f"{stopped} stopped" if stopped else "none were running"
-        for gap in gaps:
-            screen.more(str(gap))
-        for network in kept:
-            screen.line(
-                "Network",
-                f"{network} is kept, since the engine calls it used; `docker network inspect` may say by whom",
-            )
-        screen.line("Homes", _homes(engine, settings))
-        if done := stop_engine(engine, data):
-            screen.line("Docker", done)
-    engine.close()
-
-
-def _remove_servers(engine: docker.APIClient, hub: str) -> int:
-    """Stop and remove every server of the hub, several at once; how many there were."""
-    listed = engine.containers(all=True, filters={"label": f"{HUB}={hub}"})
-    servers = [found["Id"] for found in listed if server_from_labels(found["Labels"], hub)]
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for _ in threads.map(lambda container: end_server(engine, container), servers):
-            pass
-    return len(servers)
-
-
-def _remove_networks(engine: docker.APIClient, hub: str) -> list[str]:
-    """Remove the networks made for the hub, none that the admin named; those that are in use and stay."""
-    kept = []
-    for network in engine.networks(filters={"label": f"{HUB}={hub}"}):
-        try:
-            engine.remove_network(network["Id"])
-        except APIError as error:
-            if "active endpoints" not in str(error.explanation):
-                raise
-            kept.append(network["Name"])
-    return kept
-
-
-def _images(settings: Settings) -> tuple[str, ...]:
-    """What a container can be made of, where removing packet rules takes one."""
-    with contextlib.suppress(CatalogError):
-        return images_of(load_catalog(Path(settings.catalog)))
-    return (UNIFIED,)
-
-
-def _homes(engine: docker.APIClient, settings: Settings) -> str:
-    if settings.homes:
-        return f"are kept in {settings.homes}"
-    labels = [f"{HUB}={settings.hub_id}", f"{KIND}=home"]
-    volumes = engine.volumes(filters={"label": labels})["Volumes"] or []
-    if not volumes:
-        return "there are none"
-    kept = "1 is kept, the Docker volume" if len(volumes) == 1 else f"{len(volumes)} are kept, the Docker volumes"
-    return f"{kept} named stateroom-home-…"

@@ -1,29 +1,15 @@
-"""What `stateroom doctor` makes of what it sees: from the engine's own words to a verdict with a remedy, pure."""
+"""What `stateroom doctor` makes of what it sees: a verdict with a remedy, pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from stateroom.catalog import Catalog
-from stateroom.quantity import GiB, MiB, format_memory
+from stateroom.quantity import MiB, format_memory
 from stateroom.wording import counted, joined
 
-# What a build of the notebook image takes, and what is too little for anything.
-_ENOUGH_FOR_IMAGES, _TOO_LITTLE_FOR_IMAGES = 5 * GiB, 1 * GiB
+# What is too little for anything, and what makes one think.
 _ENOUGH_FOR_DATA, _TOO_LITTLE_FOR_DATA = 500 * MiB, 50 * MiB
-
-_OLDEST_API = (1, 40)  # of 2019; nothing older is tested
-_ICC = "com.docker.network.bridge.enable_icc"
-
-_LIVE_RESTORE_REMEDY = (
-    'Write "live-restore": true into /etc/docker/daemon.json and reload the engine '
-    "(systemctl reload docker, or kill -HUP its process); servers then outlive its restarts."
-)
-
-Info = Mapping[str, Any]
 
 
 class Verdict(StrEnum):
@@ -64,91 +50,9 @@ def unseen(why: str) -> Finding:
     return Finding(Verdict.UNSEEN, f"not looked at: {why}")
 
 
-def engine_finding(version: Info) -> Finding:
-    """What the engine is, from `GET /version`."""
-    words = f"{engine_name(version)} {version.get('Version', '')}, API {version.get('ApiVersion', '')}"
-    if _numbers(str(version.get("ApiVersion", ""))) < _OLDEST_API:
-        return warn(f"{words}, which is older than any that is tested", "Upgrade the engine.")
-    return ok(words)
-
-
-def engine_name(version: Info) -> str:
-    """Podman answers as Docker does, and names itself among its components."""
-    names = [str(component.get("Name", "")) for component in version.get("Components") or ()]
-    return "Podman" if any("podman" in name.lower() for name in names) else "Docker"
-
-
-def machine_finding(info: Info, catalog: Catalog | None) -> Finding:
-    """What the engine's machine has, and which sizes ask for more memory than that."""
-    memory = int(info.get("MemTotal", 0))
-    words = f"{counted(int(info.get('NCPU', 0)), 'CPU')}, {format_memory(memory)} of memory"
-    beyond = [size for size in (catalog.sizes if catalog else ()) if size.memory > memory]
-    if not beyond:
-        return ok(words)
-    named = joined([f'"{size.id}" ({format_memory(size.memory)})' for size in beyond])
-    fact, remedy = f"{words}; more is offered as {named}", "Take a larger machine, or smaller sizes in the catalog."
-    return fail(fact, remedy) if any(size.default for size in beyond) else warn(fact, remedy)
-
-
-def limits_finding(info: Info) -> Finding:
-    """Whether the kernel holds servers to their limits, and by which cgroups."""
-    words = f"cgroup version {info.get('CgroupVersion', '1')}, driver {info.get('CgroupDriver', 'unknown')}"
-    kinds = {"MemoryLimit": "memory", "CpuCfsQuota": "CPU", "PidsLimit": "processes"}
-    missing = [kind for key, kind in kinds.items() if info.get(key) is False]
-    if info.get("CgroupDriver") == "none" or missing:
-        what = joined(missing) or "any limit"
-        return fail(
-            f"{words}: the engine cannot hold servers to {what}",
-            "Run the engine as root, or delegate the cgroup controllers cpu, memory and pids to it.",
-        )
-    if info.get("SwapLimit") is False:
-        return warn(f"{words}: swap is not limited", "Boot with the kernel parameter swapaccount=1, or without swap.")
-    return ok(words)
-
-
-def restart_finding(info: Info, version: Info) -> Finding:
-    """Whether servers outlive a restart of the engine."""
-    if engine_name(version) == "Podman":
-        return ok("servers outlive a restart of the engine")
-    if info.get("LiveRestoreEnabled"):
-        return ok("live-restore is on: servers outlive a restart of the engine")
-    return warn("live-restore is off: a restart of the engine ends all servers", _LIVE_RESTORE_REMEDY)
-
-
-def network_finding(name: str, found: Info | None, *, ours: bool, running: bool) -> Finding:
-    """Whether servers have their network, from `GET /networks/NAME`; `ours` if the catalog names none."""
-    if found is None:
-        if running or not ours:
-            return fail(
-                f"{name} is not there, so that no server can start",
-                "Stop the hub and run `stateroom up` again." if ours else f"Make it: docker network create {name}",
-            )
-        return ok(f"{name} is made by the next `stateroom up`")
-    if not gateway_of(found):
-        return fail(f"{name} has no gateway, at which the hub could listen", "Name a bridge network, or none.")
-    if str((found.get("Options") or {}).get(_ICC)).lower() != "false":
-        anew = "Run `stateroom down` and `stateroom up` to have it made anew."
-        return warn(
-            f"{name} is there, but servers can reach each other on it",
-            anew if ours else f"Make it anew with --opt {_ICC}=false, or leave docker.network out of the catalog.",
-        )
-    return ok(f"{name} at {gateway_of(found)}; servers cannot reach each other on it")
-
-
-def gateway_of(network: Info) -> str:
-    """The host's address on a network, "" if it has none."""
-    pools = (network.get("IPAM") or {}).get("Config") or ()
-    return next((str(pool["Gateway"]) for pool in pools if pool.get("Gateway")), "")
-
-
-def image_room_finding(free: int, place: str) -> Finding:
-    """What is left where the engine keeps images, containers and volumes."""
-    return _room_finding(free, place, _ENOUGH_FOR_IMAGES, _TOO_LITTLE_FOR_IMAGES, "Run `stateroom gc`, or make room.")
-
-
 def data_room_finding(free: int, place: str) -> Finding:
     """What is left where the hub keeps its database and logs."""
-    return _room_finding(free, place, _ENOUGH_FOR_DATA, _TOO_LITTLE_FOR_DATA, "Make room, or move the folder.")
+    return room_finding(free, place, _ENOUGH_FOR_DATA, _TOO_LITTLE_FOR_DATA, "Make room, or move the folder.")
 
 
 def orphans_finding(kinds: list[str]) -> Finding:
@@ -159,12 +63,9 @@ def orphans_finding(kinds: list[str]) -> Finding:
     return warn(f"{words} that nobody uses", "`stateroom gc --dry-run` shows them, and `stateroom gc` removes them.")
 
 
-def _room_finding(free: int, place: str, enough: int, too_little: int, remedy: str) -> Finding:
+def room_finding(free: int, place: str, enough: int, too_little: int, remedy: str) -> Finding:
+    """What is left on a disk."""
     words = f"{format_memory(free)} free in {place}"
     if free >= enough:
         return ok(words)
     return (fail if free < too_little else warn)(words, remedy)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdecimal())

@@ -1,20 +1,15 @@
-"""`stateroom gc`: removes what the hub left on the engine and nobody uses. Homes only where each is named."""
+"""`stateroom gc`: removes what the hub left and nobody uses. Homes only where each is named."""
 
 from __future__ import annotations
 
 import argparse
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 
-import docker
-
-from stateroom.backends.docker.engine import translated
-from stateroom.cli.data import DataFolder, Settings, add_data_option
+from stateroom.cli.data import DataFolder, add_data_option
 from stateroom.cli.database import read_records
-from stateroom.cli.images import connected
-from stateroom.cli.orphans import Orphan, find_orphans, remove_orphan
-from stateroom.cli.stored_homes import Standing, StoredHome, stored_homes, unknown_folders
+from stateroom.cli.places import Belongings, Orphan, place
+from stateroom.cli.stored_homes import Standing, StoredHome, stored_homes
 from stateroom.errors import SetupError
 from stateroom.home_assignments import HomeAssignments, home_assignments_file
 from stateroom.wording import counted, quoted
@@ -31,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "gc",
         help="remove what nobody uses any more; homes are kept",
-        description="Remove what this hub left on the engine and nobody uses: servers that the hub does not know, "
+        description="Remove what this hub left and nobody uses: servers that the hub does not know, "
         "helpers, networks, old builds of the notebook image. Other hubs' are never touched.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -46,24 +41,22 @@ def run(arguments: argparse.Namespace) -> int:
     """Find, say and remove."""
     data: DataFolder = arguments.data
     settings = data.known_settings()
-    with closing(connected()) as engine, translated(), _kept_as_it_is(data) as running:
-        orphans = find_orphans(
-            engine, settings.hub_id, lambda: read_records(data.database), time.time(), running=running
-        )
-        homes = stored_homes(engine, settings, data, read_records(data.database))
+    with _kept_as_it_is(data) as running, place(settings.backend).opened(settings) as there:
+        orphans = there.orphans(lambda: read_records(data.database), running=running)
+        homes = stored_homes(there, data, settings.hub_id, read_records(data.database))
         gone = [home for home in homes if home.standing is Standing.GONE]
-        named = _named(arguments.homes, gone, settings)
+        named = _named(arguments.homes, gone, there)
         if arguments.dry_run:
             _tell(orphans, named)
         else:
-            _remove(engine, orphans)
-            _delete(engine, data, named)
+            _remove(there, orphans)
+            _delete(there, data, named)
+        unknown = there.unknown_homes(home.made_for for home in homes)
+        advice = "" if there.undeletable() else f"`stateroom gc{data.option} --homes NAME` deletes the home of NAME."
     if not orphans and not named:
         print("Nothing to remove.")
     kept = [f"{home.name}: {home.told}" for home in gone if home not in named]
-    if settings.homes:
-        kept += [f"{settings.homes}/{name}: of no user of this hub" for name in unknown_folders(settings, homes)]
-    _tell_kept(kept, "" if settings.homes else f"`stateroom gc{data.option} --homes NAME` deletes the home of NAME.")
+    _tell_kept([*kept, *(f"{name}: of no user of this hub" for name in unknown)], advice)
     return 0
 
 
@@ -84,24 +77,24 @@ def _tell(orphans: Sequence[Orphan], homes: Sequence[StoredHome]) -> None:
         print(f"would delete home {home.name} and all its files: {home.told}")
 
 
-def _remove(engine: docker.APIClient, orphans: Sequence[Orphan]) -> None:
+def _remove(there: Belongings, orphans: Sequence[Orphan]) -> None:
     for orphan in orphans:
-        verdict = "removed" if remove_orphan(engine, orphan) else "left, since it is in use again:"
+        verdict = "removed" if there.remove(orphan) else "left, since it is in use again:"
         print(f"{verdict} {orphan.kind} {orphan.name}: {orphan.why}")
 
 
-def _delete(engine: docker.APIClient, data: DataFolder, homes: Sequence[StoredHome]) -> None:
+def _delete(there: Belongings, data: DataFolder, homes: Sequence[StoredHome]) -> None:
     assignments = HomeAssignments(home_assignments_file(data.path))
     for home in homes:
-        engine.remove_volume(home.name)
+        there.delete_home(home.made_for)
         assignments.forget(home.made_for)
         print(f"deleted home {home.name} and all its files: {home.told}")
 
 
-def _named(names: Sequence[str], homes: Sequence[StoredHome], settings: Settings) -> list[StoredHome]:
+def _named(names: Sequence[str], homes: Sequence[StoredHome], there: Belongings) -> list[StoredHome]:
     """The homes that are to be deleted. Raises SetupError for a name that is not among those whose user is gone."""
-    if names and settings.homes:
-        raise SetupError(f"The homes are folders in {settings.homes}; Stateroom deletes no host folders.")
+    if names and (why := there.undeletable()):
+        raise SetupError(why)
     found = [home for home in homes if {home.made_for.user, home.name} & set(names)]
     known = {word for home in found for word in (home.made_for.user, home.name)}
     for name in names:

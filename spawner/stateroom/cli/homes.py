@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Sequence
 
-import docker
-
-from stateroom.backends.docker.engine import translated
 from stateroom.cli.data import DataFolder, Settings, add_data_option, default_path
 from stateroom.cli.database import Records, read_records
-from stateroom.cli.images import connected
+from stateroom.cli.places import place
 from stateroom.cli.stored_homes import Standing, StoredHome, stored_homes
 from stateroom.errors import SetupError
 from stateroom.home_assignments import HomeAssignments, fresh_home, home_assignments_file
 from stateroom.names import HomeRef
-from stateroom.quantity import format_memory
 from stateroom.wording import quoted
 
 _EXAMPLES = """\
@@ -43,12 +38,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     verbs = homes.add_subparsers(metavar="VERB", title="verbs; without one, the homes are listed")
 
     listing = verbs.add_parser("list", help="show all homes, and whose they are")
-    listing.add_argument("--sizes", action="store_true", help="with sizes, which the engine takes a while to count")
+    listing.add_argument("--sizes", action="store_true", help="with sizes, which may take a while to count")
     add_data_option(listing)
     listing.set_defaults(run=list_homes)
 
     assign = verbs.add_parser("assign", help="hand a home to another user")
-    assign.add_argument("home", metavar="HOME", help="the user by whose name it was made, or the volume's name")
+    assign.add_argument("home", metavar="HOME", help="the user by whose name it was made, or the home's own name")
     assign.add_argument("--to", metavar="USER", required=True, help="who gets it; somebody who has logged in once")
     assign.add_argument("--yes", action="store_true", help="do not ask")
     add_data_option(assign)
@@ -64,9 +59,9 @@ def list_homes(arguments: argparse.Namespace) -> int:
     """Print a line for each home."""
     data: DataFolder = arguments.data
     settings = data.known_settings()
-    with closing(connected()) as engine, translated():
-        homes = stored_homes(engine, settings, data, read_records(data.database))
-        sizes = _sizes(engine) if arguments.sizes else {}
+    with place(settings.backend).opened(settings) as there:
+        homes = stored_homes(there, data, settings.hub_id, read_records(data.database))
+        sizes = there.sizes(home.made_for for home in homes) if arguments.sizes else {}
     for home in homes:
         size = f"{sizes[home.name]}, " if home.name in sizes else ""
         print(f"{home.name}: {size}{home.told}")
@@ -82,8 +77,8 @@ def assign_home(arguments: argparse.Namespace) -> int:
     records = read_records(data.database)
     to = _user(arguments.to, settings, records)
     assignments = HomeAssignments(home_assignments_file(data.path))
-    with closing(connected()) as engine, translated():
-        home = _found(arguments.home, stored_homes(engine, settings, data, records, arguments.home))
+    with place(settings.backend).opened(settings) as there:
+        home = _found(arguments.home, stored_homes(there, data, settings.hub_id, records, arguments.home))
         if home is None:
             return _forget(arguments.home, assignments)
         if home.user == to and home.standing is Standing.USED:
@@ -93,7 +88,7 @@ def assign_home(arguments: argparse.Namespace) -> int:
         if not arguments.yes:
             _confirm(home, to)
         _require_no_server(read_records(data.database), to.user, home.user.user, home.now_called)
-        _require_unmounted(engine, home)
+        there.require_unused(home.made_for)
         assignments.assign(home.made_for, to)
     print(f"The home {home.name} belongs to {to.user} (number {to.user_id}) from the next start on.")
     return 0
@@ -105,8 +100,8 @@ def new_home(arguments: argparse.Namespace) -> int:
     settings = data.known_settings()
     records = read_records(data.database)
     user = _user(arguments.user, settings, records)
-    with closing(connected()) as engine, translated():
-        for home in stored_homes(engine, settings, data, records):
+    with place(settings.backend).opened(settings) as there:
+        for home in stored_homes(there, data, settings.hub_id, records):
             if home.user == user and home.standing is Standing.USED:
                 raise SetupError(f"{user.user} has a home already, {home.name}.")
     _require_no_server(records, user.user)
@@ -114,12 +109,6 @@ def new_home(arguments: argparse.Namespace) -> int:
     HomeAssignments(home_assignments_file(data.path)).assign(fresh, user)
     print(f"{user.user} (number {user.user_id}) has the home {fresh.name} from the next start on.")
     return 0
-
-
-def _sizes(engine: docker.APIClient) -> Mapping[str, str]:
-    """What each volume holds, by name; the engine walks through all of them."""
-    used = {volume["Name"]: (volume.get("UsageData") or {}).get("Size", -1) for volume in engine.df()["Volumes"] or ()}
-    return {name: format_memory(size) for name, size in used.items() if size >= 0}
 
 
 def _user(name: str, settings: Settings, records: Records) -> HomeRef:
@@ -157,11 +146,6 @@ def _require_no_server(records: Records, *users: str) -> None:
     for user, server in sorted(records.active):
         if user in users:
             raise SetupError(f"A server of {user} runs{f' ({server})' if server else ''}. Stop it first.")
-
-
-def _require_unmounted(engine: docker.APIClient, home: StoredHome) -> None:
-    if engine.containers(all=True, filters={"volume": home.name}):
-        raise SetupError(f"A container uses the home {home.name}. Stop it, or run `stateroom gc`, and try again.")
 
 
 def _confirm(home: StoredHome, to: HomeRef) -> None:

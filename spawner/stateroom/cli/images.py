@@ -11,8 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from stateroom.cli.engine import answering
-from stateroom.errors import SetupError
+from stateroom.cli.docker.engine import connected
 from stateroom.images import UNIFIED, BuildStep, Report, build_unified, sources
 
 _LOG = "image-build.log"
@@ -83,11 +82,3 @@ def _lines(console: Console) -> Report:
             console.print(f"[{step.number}/{step.total}] {told}", markup=False, highlight=False)
 
     return report
-
-
-def connected() -> docker.APIClient:
-    """The Docker engine of this machine's settings. Raises SetupError if it does not answer."""
-    engine = answering()
-    if engine is None:
-        raise SetupError("Docker does not answer. Start it, or point DOCKER_HOST to where it runs.")
-    return engine

@@ -18,8 +18,12 @@ if settings is None:
 # `up` may be killed without a chance to end its hub: the hub then ends itself.
 end_with_parent(os.getppid())
 
-# Before `configure`, whose packet rules name it.
+# Before `configure`, whose packet rules name the port.
 c.JupyterHub.hub_port = settings.hub_port
+if settings.hub_ip:
+    c.JupyterHub.hub_ip = settings.hub_ip
+if settings.kubeconfig:
+    os.environ["KUBECONFIG"] = settings.kubeconfig
 stateroom.configure(c, catalog=settings.catalog, backend=settings.backend, data=data.path)
 
 c.JupyterHub.authenticator_class = "stateroom-accounts"

@@ -8,30 +8,23 @@ import shlex
 import shutil
 import signal
 import sys
+from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 
-import docker
-
 from stateroom.accounts import AccountStore, new_password
-from stateroom.backends.docker.firewall import isolate
-from stateroom.backends.docker.network import hub_place
 from stateroom.catalog import Catalog
 from stateroom.cli.data import DataFolder, Settings, add_data_option
-from stateroom.cli.engine import ensure_engine
 from stateroom.cli.hub import Hub, end_leftovers, is_free, running_hub
-from stateroom.cli.images import build_with_progress
 from stateroom.cli.passwords import on_terminal, text_of, write_passwords
+from stateroom.cli.places import BACKENDS, place
 from stateroom.cli.proxy import install_proxy
 from stateroom.cli.screen import Screen
 from stateroom.errors import SetupError
 from stateroom.files import open_private
 from stateroom.hub_id import stored_hub_id
-from stateroom.images import UNIFIED
 from stateroom.loading import load_catalog
 from stateroom.quantity import MiB, format_memory
-
-BACKENDS = ("docker",)
 
 _PORT = 8000
 _FIRST_ACCOUNTS = {"admin": True, "user": False}  # name -> whether an admin
@@ -48,6 +41,7 @@ examples:
   stateroom up
   stateroom up --port 8080 --data ~/hub
   stateroom up --catalog catalog.yaml
+  KUBECONFIG=~/cluster.yaml stateroom up --backend kubernetes
 """
 
 
@@ -56,14 +50,22 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser = commands.add_parser(
         "up",
         help="start the hub, and all it needs",
-        description="Start the hub and all it needs: the proxy, Docker, the notebook image, the first accounts.",
+        description="Start the hub and all it needs: the proxy, Docker, the notebook image, the first accounts. "
+        "With `--backend kubernetes`, servers are pods of the cluster that KUBECONFIG names, and nothing of Docker "
+        "is needed.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add_data_option(parser)
     parser.add_argument("--port", type=_port, default=_PORT, help=f"the port on 127.0.0.1 ({_PORT})")
     parser.add_argument("--catalog", type=Path, metavar="FILE", help="the catalog (catalog.yaml in the data folder)")
-    parser.add_argument("--backend", choices=BACKENDS, default=BACKENDS[0], help="where servers run (docker)")
+    parser.add_argument("--backend", choices=BACKENDS, help="where servers run (as in the last run, at first docker)")
+    parser.add_argument(
+        "--hub-ip",
+        type=_hub_ip,
+        metavar="ADDRESS",
+        help="the address of this machine that pods reach (the one on the way to the cluster's nodes)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -94,23 +96,23 @@ def _prepare(arguments: argparse.Namespace, data: DataFolder, screen: Screen) ->
     _require_room(data)
     path, catalog = _catalog(arguments.catalog, data, screen)
     proxy = install_proxy(data, screen)
-    engine = ensure_engine(data, screen)
-    if any(image.image == UNIFIED for image in catalog.images):
-        built = build_with_progress(screen.console, engine, data.logs)
-        screen.line("Image", f"{UNIFIED} {'built' if built else 'is up to date'}")
+    last = data.settings()
+    backend = arguments.backend or (last.backend if last else BACKENDS[0])
     settings = Settings(
         hub_id=catalog.hub or stored_hub_id(data.path),
-        backend=arguments.backend,
+        backend=backend,
         catalog=str(path),
-        homes=catalog.home.docker.path or "",
+        homes="",
         port=arguments.port,
         hub_port=_hub_port(data, screen),
         proxy_port=_free_port(),
         proxy_command=proxy,
+        hub_ip=arguments.hub_ip or "",
     )
-    data.keep(settings)
-    _isolate(engine, catalog, settings, screen)
-    engine.close()
+    settings = place(backend).prepare(settings, catalog, data, screen)
+    if last and last.where != settings.where:
+        screen.line("Servers", f"were on {last.where} until now: this hub neither finds nor stops what runs there,")
+        screen.more("and homes stay there; they are back once it is started with that place again")
     return settings
 
 
@@ -154,18 +156,6 @@ def shipped_catalog() -> Path:
     package = Path(__file__).parent.parent
     shipped = package / "shipped" / "catalog.yaml"
     return shipped if shipped.is_file() else package.parent.parent / "config" / "catalog.yaml"
-
-
-def _isolate(engine: docker.APIClient, catalog: Catalog, settings: Settings, screen: Screen) -> None:
-    """Keep servers from each other, from this machine and from a cloud's metadata, or say what is open."""
-    with screen.step("Isolation", "Writing the packet rules of the servers") as step:
-        place = hub_place(engine, catalog, settings.hub_id, settings.hub_port)
-        gaps = isolate(engine, place.servers, place.images)
-        step.result = "servers reach the outside and their hub, and nothing else of this machine"
-        if gaps:
-            step.result = "is not complete; the hub starts all the same"
-    for gap in gaps:
-        screen.more(str(gap))
 
 
 def _hub_port(data: DataFolder, screen: Screen) -> int:
@@ -242,6 +232,17 @@ def _port(text: str) -> int:
     if text.isdecimal() and 0 < int(text) <= _HIGHEST_PORT:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a port; write a number from 1 to {_HIGHEST_PORT}")
+
+
+def _hub_ip(text: str) -> str:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; write one of this machine's") from None
+    if address.is_unspecified or address.is_loopback:
+        what = "opens the hub to every network" if address.is_unspecified else "leads every pod to itself"
+        raise argparse.ArgumentTypeError(f"{text} {what}; name the address of this machine that pods reach")
+    return str(address)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
+import yaml
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
@@ -30,6 +31,7 @@ _PAGE = 250  # pods, which are parsed in 15 ms
 _RENEWAL_PAUSE = 5.0  # seconds between two readings of the credentials
 _SENT_AGAIN = 5  # times
 _LONGEST_RETRY_AFTER = 5.0
+_CONFLICT_PAUSE = 0.2  # seconds after which a write that met another one is sent again
 _SLICE = 0.005  # seconds of the loop that are taken at once
 _WATCH_GRACE = 15.0  # seconds past its time after which a watch is dead
 _LONGEST_LOG = 256 * 1024
@@ -48,9 +50,11 @@ class Expired(BackendUnavailable):
 class Cluster:
     """The API of a cluster, for one namespace: that of the catalog, else the account's or the kubeconfig's own."""
 
-    def __init__(self, namespace: str = "") -> None:
+    def __init__(self, namespace: str = "", kubeconfig: str = "") -> None:
         self._namespace = namespace
+        self._kubeconfig = kubeconfig  # "" is what the environment names
         self._client: ApiClient | None = None
+        self._outdated: ApiClient | None = None  # the one before, on which calls may still be under way
         self._loading = asyncio.Lock()
         self._loaded = 0.0
         self._late: set[asyncio.Task[Any]] = set()
@@ -59,6 +63,11 @@ class Cluster:
     def namespace(self) -> str:
         """The namespace; "" until the first call where only the credentials know it."""
         return self._namespace
+
+    @property
+    def server(self) -> str:
+        """The API's address; "" until the first call."""
+        return str(self._client.configuration.host) if self._client else ""
 
     async def create(self, kind: str, manifest: Mapping[str, Any], *, dry_run: bool = False) -> dict[str, Any]:
         """What was made. Raises NameTaken where the name is, EngineRefused with the API's words."""
@@ -90,7 +99,7 @@ class Cluster:
         query = {"container": container, "tailLines": str(lines), "limitBytes": str(_LONGEST_LOG)}
         try:
             data = await self._bytes("GET", f"{await self._path('pods', pod)}/log", query)
-        except (EngineRefused, _NotFound):  # it has not run
+        except EngineRefused:  # it has not run
             return ""
         return data.decode(errors="replace")
 
@@ -131,10 +140,31 @@ class Cluster:
                 if time.monotonic() - began > _SLICE:
                     await asyncio.sleep(0)
                     began = time.monotonic()
-        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+        except (aiohttp.ClientError, TimeoutError, ValueError, LookupError, TypeError) as error:
             raise _silent(error) from error
         finally:
             response.close()
+
+    async def at(self, path: str) -> dict[str, Any] | None:
+        """What the API has at a path of its own, outside the namespace too; None if there is nothing.
+
+        Raises EngineRefused where the account may not see it.
+        """
+        await self._connected()
+        return await _or_none(self._json("GET", path))
+
+    async def may(self, verb: str, resource: str) -> bool:
+        """Whether the account may do this in the namespace. `resource` is as a Role names it."""
+        await self._connected()
+        kind, _, part = resource.partition("/")
+        asked = {"namespace": self._namespace, "verb": verb, "resource": kind, "subresource": part}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": asked},
+        }
+        answer = await self._json("POST", "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", {}, review)
+        return bool(answer["status"]["allowed"])
 
     async def settled(self) -> None:
         """Wait for the writes whose callers have left."""
@@ -143,9 +173,10 @@ class Cluster:
 
     async def close(self) -> None:
         """Let go of the connections."""
-        if self._client is not None:
-            await self._client.close()  # type: ignore[no-untyped-call]
-            self._client = None
+        for client in (self._client, self._outdated):
+            if client is not None:
+                await client.close()  # type: ignore[no-untyped-call]
+        self._client = self._outdated = None
 
     async def _path(self, kind: str, name: str = "") -> str:
         await self._connected()
@@ -159,7 +190,11 @@ class Cluster:
         body: Mapping[str, Any] | None = None,
         seconds: float = _CALL_SECONDS,
     ) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(await self._bytes(method, path, query or {}, body, seconds))
+        data = await self._bytes(method, path, query or {}, body, seconds)
+        try:
+            found: dict[str, Any] = json.loads(data)
+        except ValueError as error:  # of something that stands before the API
+            raise _silent(error) from error
         return found
 
     async def _bytes(
@@ -183,24 +218,31 @@ class Cluster:
         """The answer, once the API gave one that counts."""
         renewed = False
         for attempt in range(_SENT_AGAIN + 1):
-            response = await self._ask(method, path, query, body, timeout)
+            client = await self._connected()
+            response = await self._ask(client, method, path, query, body, timeout=timeout)
             if response.status < 400:  # noqa: PLR2004 - the class of HTTP codes
                 return response
             status = await _status_of(response)
             if response.status == 401 and not renewed:  # noqa: PLR2004
-                renewed = await self._renewed()
+                renewed = await self._renewed(client)
                 if renewed:
                     continue
-            pause = _retry_after(response)
+            pause = _CONFLICT_PAUSE if _met_another(method, status) else _retry_after(response)
             if pause is None or attempt == _SENT_AGAIN:
                 raise _as_error(response.status, status)
             await asyncio.sleep(pause)
         raise AssertionError("unreachable")
 
     async def _ask(
-        self, method: str, path: str, query: Mapping[str, str], body: Any, timeout: aiohttp.ClientTimeout
+        self,
+        client: ApiClient,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any,
+        *,
+        timeout: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
-        client = await self._connected()
         headers = {
             "Accept": "application/json",
             "Content-Type": _MERGE_PATCH if method == "PATCH" else "application/json",
@@ -210,7 +252,7 @@ class Cluster:
                 method, path, {}, list(query.items()), headers, auth_settings=["BearerToken"]
             )
             answer = await client.call_api(*serialized[:3], body, _request_timeout=timeout)
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ConfigException) as error:
             raise _silent(error) from error
         response: aiohttp.ClientResponse = answer.response
         return response
@@ -229,26 +271,28 @@ class Cluster:
         configuration.retries = None
         self._loaded = time.monotonic()
         try:
-            namespace = await _load_credentials(configuration)
-        except (ConfigException, OSError, ValueError) as error:
+            namespace = await _load_credentials(configuration, self._kubeconfig)
+            client = ApiClient(configuration)
+        except (ConfigException, OSError, ValueError, TypeError, LookupError, yaml.YAMLError) as error:
             raise BackendUnavailable(
                 "There is no way to a cluster here: no account of a pod, and no kubeconfig that can be used. "
                 "An administrator must set KUBECONFIG.",
                 detail=str(error),
             ) from error
         self._namespace = self._namespace or namespace
-        self._client = ApiClient(configuration)
+        self._client = client
 
-    async def _renewed(self) -> bool:
-        """Whether the credentials were read anew, since those in use are no longer taken."""
+    async def _renewed(self, refused: ApiClient) -> bool:
+        """Whether the credentials were read anew, since those of a client are no longer taken."""
         async with self._loading:
+            if self._client is not refused:  # another call was quicker
+                return True
             if time.monotonic() - self._loaded < _RENEWAL_PAUSE:
                 return False
-            before = self._client
-            self._client = None
             await self._load()
-            if before is not None:
-                await before.close()  # type: ignore[no-untyped-call]
+            if self._outdated is not None:
+                await self._outdated.close()  # type: ignore[no-untyped-call]
+            self._outdated = refused
             return True
 
     async def _to_its_end(self, work: Coroutine[Any, Any, _Result]) -> _Result:
@@ -266,18 +310,25 @@ class Cluster:
             task.exception()  # nobody else asks for it
 
 
-async def _load_credentials(configuration: Configuration) -> str:
-    """The namespace that they are for."""
+def kubeconfig_in_use() -> str:
+    """The file, or several as KUBECONFIG joins them, that names the cluster; "" for the account of a pod."""
     if "KUBERNETES_SERVICE_HOST" in os.environ and "KUBECONFIG" not in os.environ:
+        return ""
+    return os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
+
+
+async def _load_credentials(configuration: Configuration, chosen: str) -> str:
+    """The namespace that they are for."""
+    path = chosen or kubeconfig_in_use()
+    if not path:
         load_incluster_config(configuration)  # type: ignore[no-untyped-call]
         return (_ACCOUNT / "namespace").read_text().strip()
-    path = os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
     loader = await load_kube_config(path, client_configuration=configuration, persist_config=False)  # type: ignore[no-untyped-call]
     return str(loader.current_context["context"].get("namespace") or "default")
 
 
-class _NotFound(Exception):
-    pass
+class _NotFound(EngineRefused):
+    """For what is read or changed it means that there is none; for what is made, that its namespace is not there."""
 
 
 async def _or_none(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any] | None:
@@ -295,6 +346,11 @@ async def _status_of(response: aiohttp.ClientResponse) -> dict[str, Any]:
     except (aiohttp.ClientError, TimeoutError, ValueError):
         return {"message": response.reason or ""}
     return found if isinstance(found, dict) else {}
+
+
+def _met_another(method: str, status: Mapping[str, Any]) -> bool:
+    """Whether a write was not done since another came between, as with a quota that many pods count towards."""
+    return method in {"POST", "PATCH"} and status.get("reason") == "Conflict"
 
 
 def _retry_after(response: aiohttp.ClientResponse) -> float | None:

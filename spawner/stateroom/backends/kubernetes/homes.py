@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -40,6 +41,8 @@ class Homes:
         self._cluster = cluster
         self._hub = hub
         self._site_now = site
+        # Of two servers of a user that start at once, one makes the home and the other finds it.
+        self._one_at_a_time: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._proven: set[str] = set()  # the homes that are known to be writable
         self._stuck: set[str] = set()  # the claims that could not grow, as was told once
 
@@ -58,9 +61,14 @@ class Homes:
     async def ensure(self, home: HomeRef, report: Report) -> None:
         """Have the home there. Raises HomeRefused for another owner's, and where it cannot be made."""
         kind = "configmaps" if self._site.homes.shared else "persistentvolumeclaims"
-        found = await self._cluster.read(kind, home.name)
-        if found is None:
-            found = await self._make(kind, home, report)
+        if (shared := self._site.homes.shared) and await self._cluster.read("persistentvolumeclaims", shared) is None:
+            raise HomeRefused(
+                f"The claim {shared}, in which the homes are, is not in the cluster. Tell an administrator."
+            )
+        async with self._one_at_a_time[home.name]:
+            found = await self._cluster.read(kind, home.name)
+            if found is None:
+                found = await self._make(kind, home, report)
         self._require_theirs(kind, home, found)
         if not self._site.homes.shared:
             await self._grow(home, found)
@@ -96,7 +104,7 @@ class Homes:
             raise HomeRefused(not_theirs("claim" if kind == "persistentvolumeclaims" else "ConfigMap", home, owner))
         if "deletionTimestamp" in metadata and not deleting:
             raise HomeRefused("Your home is being deleted. Try again in a minute, or tell an administrator.")
-        if (found.get("status") or {}).get("phase") == "Lost":
+        if (found.get("status") or {}).get("phase") == "Lost" and not deleting:
             raise HomeRefused(
                 f"Your home has lost its storage: the claim {home.name} is bound to a volume that is gone. "
                 "Tell an administrator."
@@ -120,11 +128,6 @@ class Homes:
 
     async def _do(self, home: HomeRef, script: str) -> None:
         """Run a script on the home's folder in a pod, and wait for its end. Raises HomeRefused if it fails."""
-        if await self._cluster.read("persistentvolumeclaims", self._site.homes.shared) is None:
-            raise HomeRefused(
-                f"The claim {self._site.homes.shared}, in which the homes are, is not in the cluster. "
-                "Tell an administrator."
-            )
         async with self._pod(home, script) as pod:
             ended = await self._ended(pod["metadata"]["name"])
         if ended.get("exitCode") != 0:

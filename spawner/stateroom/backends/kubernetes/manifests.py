@@ -12,7 +12,7 @@ Names and owners are annotations, since a label takes no user name as it is.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,8 +55,9 @@ from kubernetes.aio.client import (
 )
 from pydantic import BaseModel
 
-from stateroom.backends.kubernetes.patching import merged
+from stateroom.backends.kubernetes.patching import faults, merged
 from stateroom.catalog import Catalog, KubernetesHome, KubernetesSettings, Pull
+from stateroom.contradictions import Fault
 from stateroom.names import HUB, KIND, SPEC, TLS, HomeRef, ServerRef, label_value, resources_as_labels
 from stateroom.quantity import MiB
 from stateroom.spec import CERTIFICATE, PORT, ServerSpec
@@ -104,11 +105,40 @@ def selector(hub: str) -> str:
     return f"{HUB}={label_value(hub)},{KIND}=server"
 
 
+def home_selector(home: HomeRef) -> str:
+    """The label selector for the pods of servers that have a home."""
+    return f"{_HOME}={home.name}"
+
+
 def pod(spec: ServerSpec, site: Site, *, prove_home: bool) -> dict[str, Any]:
     """The body of the pod. With `prove_home` the server is ended if it cannot write to its home.
 
     Raises EngineRefused where the catalog's own words for the pod do not fit.
     """
+    return merged(_plain_pod(spec, site, prove_home=prove_home), site.settings.pod)
+
+
+def pod_faults(catalog: Catalog) -> Iterator[Fault]:
+    """What of the catalog's own words for pods does not fit, by its place in the catalog."""
+    if catalog.kubernetes.pod:
+        anyone = ServerSpec(
+            ref=ServerRef("", ""),
+            home=HomeRef("", "", 0),
+            image=catalog.default_image.image,
+            cpu=catalog.default_size.cpu,
+            memory=catalog.default_size.memory,
+            base_url="/",
+            mount=catalog.home.mount,
+            environment={},
+            secrets={},
+            tls=True,
+        )
+        for path, sentence in faults(catalog.kubernetes.pod, _plain_pod(anyone, site_of(catalog), prove_home=True)):
+            yield Fault(("kubernetes", *path), sentence)
+
+
+def _plain_pod(spec: ServerSpec, site: Site, *, prove_home: bool) -> dict[str, Any]:
+    """The pod without the catalog's own words for it."""
     whole = V1Pod(
         api_version="v1",
         kind="Pod",
@@ -143,7 +173,7 @@ def pod(spec: ServerSpec, site: Site, *, prove_home: bool) -> dict[str, Any]:
             image_pull_secrets=_pull_secrets(site),
         ),
     )
-    return merged(as_json(whole), site.settings.pod)
+    return as_json(whole)
 
 
 def variables(spec: ServerSpec, site: Site, owner: V1OwnerReference) -> dict[str, Any]:

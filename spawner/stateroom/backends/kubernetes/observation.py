@@ -17,6 +17,7 @@ from stateroom.spec import PORT
 
 OUT_OF_MEMORY = "OOMKilled"  # the kubelet's word
 UNSCHEDULABLE = "Unschedulable"
+NOMINATED = "Nominated"  # our word: no node has room, but one is making it by ending what is less urgent
 
 _FINISHED = {"Failed", "Succeeded"}
 _KILLED = 137
@@ -88,8 +89,17 @@ def _state(
 def _ended(status: Mapping[str, Any], ended: Mapping[str, Any], spec_hash: str) -> ServerState:
     starved = ended.get("reason") == OUT_OF_MEMORY
     reason = "It ran out of memory." if starved else _disrupted(status)
+    if not ended and not reason and (setup := _failed_setup(status)):
+        reason = f'It was the container "{setup["name"]}", which the catalog adds.'
+        ended = setup["state"]["terminated"]
     code = ended.get("exitCode", 0 if status.get("phase") == "Succeeded" else _KILLED)
     return ServerState(Life.ENDED, exit_code=int(code), reason=reason, out_of_memory=starved, spec_hash=spec_hash)
+
+
+def _failed_setup(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The init container, if a site has one, whose failure kept the server's own from starting."""
+    containers: Iterable[Mapping[str, Any]] = status.get("initContainerStatuses") or ()
+    return next((one for one in containers if ((one.get("state") or {}).get("terminated") or {}).get("exitCode")), {})
 
 
 # Why the cluster itself ends a pod: the reason of its condition DisruptionTarget, or of the pod.
@@ -129,7 +139,8 @@ def _waiting(status: Mapping[str, Any], notebook: Mapping[str, Any]) -> Waiting:
         return Waiting(told.get("reason", ""), told.get("message", ""))
     for condition in status.get("conditions") or ():
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
-            return Waiting(condition.get("reason", ""), condition.get("message", ""))
+            reason = NOMINATED if status.get("nominatedNodeName") else condition.get("reason", "")
+            return Waiting(reason, condition.get("message", ""))
     return Waiting()
 
 

@@ -3,7 +3,8 @@
 The catalog's scalars are texts. What a text means, and whether there is such a
 field at all, the types of the Kubernetes client tell. Lists are merged as
 Kubernetes' strategic merge does: by a key of their entries where they have one,
-else replaced. `null` takes a field away.
+else replaced. `null` takes a field away. What a server of ours cannot be without
+stays as it is.
 
 Source of the keys: the `x-kubernetes-patch-merge-key` of the API's own schema.
 """
@@ -12,13 +13,16 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterator, Mapping, Sequence
+from posixpath import normpath
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from kubernetes.aio.client import V1Pod
 from pydantic import BaseModel
 
+from stateroom.contradictions import Fault, Path
 from stateroom.errors import EngineRefused
-from stateroom.wording import quoted
+from stateroom.loading import spelled
+from stateroom.wording import did_you_mean, joined, quoted
 
 _MERGE_KEYS = {
     "containers": "name",
@@ -39,21 +43,36 @@ _MERGE_KEYS = {
 _BOOLEANS = {"true": True, "false": False}
 
 # What a server is known, reached and held by. A patch that changes it makes no server of ours.
-_OURS = ("apiVersion", "kind", "status")
-_OURS_OF_METADATA = ("name", "namespace", "generateName", "ownerReferences", "finalizers")
 _OUR_PREFIX = "io.stateroom."
+_OURS = "is the server's own; leave it out"
+_OUR_PLACES: tuple[Path, ...] = (
+    *(("pod", key) for key in ("apiVersion", "kind", "status")),
+    *(("pod", "metadata", key) for key in ("name", "namespace", "generateName", "ownerReferences", "finalizers")),
+)
+# A part of a list is known by its key, as in a merge.
+_KEPT: Mapping[Path, str] = {
+    ("pod", "metadata", "labels"): "takes away by what the server is known",
+    ("pod", "metadata", "annotations"): "takes away by what the server is known",
+    ("pod", "spec", "restartPolicy"): "is always Never, since the hub starts servers",
+    ("pod", "spec", "schedulingGates"): "takes away what holds the server until its variables are there",
+    ("pod", "spec", "volumes"): "takes away a volume of the server's own, or puts another in its place",
+    ("pod", "spec", "containers", "notebook", "image"): "is what the user has chosen",
+    ("pod", "spec", "containers", "notebook", "envFrom"): "takes the server its variables; write others to env",
+    ("pod", "spec", "containers", "notebook", "volumeMounts"): "takes the home from its place, or hides it",
+}
 
 
-def faults(patch: Mapping[str, Any]) -> list[str]:
-    """What is wrong with a patch, a sentence each, beginning with the place."""
-    return list(_faults_of(patch))
+def faults(patch: Mapping[str, Any], pod: Mapping[str, Any]) -> list[Fault]:
+    """What is wrong with a patch of this pod: the place, beginning with `pod`, and a sentence."""
+    found = [*_unfit(patch, V1Pod, ("pod",)), *_presumed(patch)]
+    return found or list(_lost(pod, _merge(pod, _typed(patch, V1Pod)), patch))
 
 
 def merged(pod: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     """The pod with the catalog's words in it. Raises EngineRefused where they do not fit."""
     if not patch:
         return dict(pod)
-    if found := faults(patch):
+    if found := [f"{spelled(fault.path)} {fault.sentence}" for fault in faults(patch, pod)]:
         raise EngineRefused(
             f"The catalog's kubernetes.pod does not fit: {found[0]}. Tell an administrator.", detail="; ".join(found)
         )
@@ -61,23 +80,78 @@ def merged(pod: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     return whole
 
 
-def _faults_of(patch: Mapping[str, Any]) -> Iterator[str]:
-    yield from _unfit(patch, V1Pod, "pod")
-    for key in _OURS:
-        if key in patch:
-            yield f"pod.{key} is the server's own; leave it out"
-    metadata = patch.get("metadata")
-    if isinstance(metadata, Mapping):
-        for key in _OURS_OF_METADATA:
-            if key in metadata:
-                yield f"pod.metadata.{key} is the server's own; leave it out"
-        for part in ("labels", "annotations"):
-            for name in metadata.get(part) or ():
-                if str(name).startswith(_OUR_PREFIX):
-                    yield f"pod.metadata.{part}.{name} is the server's own; leave it out"
+def _presumed(patch: Mapping[str, Any]) -> Iterator[Fault]:
+    """What a patch says that is not for it to say."""
+    for path in _OUR_PLACES:
+        if path[-1] in _mapping_at(patch, path[:-1]):
+            yield Fault(path, _OURS)
+    for part in ("labels", "annotations"):
+        path = ("pod", "metadata", part)
+        for name in _mapping_at(patch, path):
+            if str(name).startswith(_OUR_PREFIX):
+                yield Fault((*path, name), _OURS)
 
 
-def _unfit(value: Any, kind: Any, place: str) -> Iterator[str]:
+def _lost(pod: Mapping[str, Any], whole: Mapping[str, Any], patch: Mapping[str, Any]) -> Iterator[Fault]:
+    """What a server cannot be without, and the patched pod lacks."""
+    places: set[Path] = set()
+    for path, sentence in _KEPT.items():
+        if not _holds(_at({"pod": whole}, path), _at({"pod": pod}, path)):
+            place = _place(patch, path)
+            if place not in places:
+                places.add(place)
+                taken = sentence if len(place) == len(path) else "takes away a part of the server's own"
+                yield Fault(place, f"{taken}; leave it out")
+
+
+def _holds(after: Any, before: Any) -> bool:
+    """Whether all of a pod's own is there as it was, and nothing lies over it."""
+    if isinstance(before, Mapping):
+        ours = {name: text for name, text in before.items() if name.startswith(_OUR_PREFIX)}
+        return isinstance(after, Mapping) and ours.items() <= after.items()
+    if isinstance(before, list) and isinstance(after, list) and "mountPath" in before[0]:
+        paths = [normpath(entry["mountPath"]) for entry in after]
+        return all(entry in after and paths.count(normpath(entry["mountPath"])) == 1 for entry in before)
+    if isinstance(before, list) and isinstance(after, list) and "name" in before[0]:
+        return all(entry in after for entry in before)
+    return bool(after == before)
+
+
+def _at(whole: Any, path: Path) -> Any:
+    """What is at a place, None if nothing is."""
+    for part in path:
+        if isinstance(whole, Mapping):
+            whole = whole.get(part)
+        elif isinstance(whole, Sequence) and not isinstance(whole, str):
+            whole = next((entry for entry in whole if isinstance(entry, Mapping) and entry.get("name") == part), None)
+        else:
+            return None
+    return whole
+
+
+def _mapping_at(patch: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    found = _at({"pod": patch}, path)
+    return found if isinstance(found, Mapping) else {}
+
+
+def _place(patch: Mapping[str, Any], path: Path) -> Path:
+    """The place in the patch that decides what becomes of a place in the pod."""
+    place: Path = path[:1]
+    inner: Any = patch
+    for part in path[1:]:
+        if isinstance(inner, Mapping) and part in inner:
+            place, inner = (*place, part), inner[str(part)]
+        elif isinstance(inner, Sequence) and not isinstance(inner, str):
+            index = next((index for index, entry in enumerate(inner) if entry.get("name") == part), None)
+            if index is None:
+                break
+            place, inner = (*place, index), inner[index]
+        else:
+            break
+    return place
+
+
+def _unfit(value: Any, kind: Any, place: Path) -> Iterator[Fault]:
     """What of `value` is not of the kind."""
     kinds = _kinds(kind)
     if value is None:
@@ -87,33 +161,37 @@ def _unfit(value: Any, kind: Any, place: str) -> Iterator[str]:
     elif isinstance(value, Sequence) and not isinstance(value, str):
         inner = next((get_args(one)[0] for one in kinds if get_origin(one) is list), None)
         if inner is None:
-            yield f"{place} is a list, and takes {_told(kinds)}"
+            yield Fault(place, f"is a list, and takes {_told(kinds)}")
             return
-        key = _MERGE_KEYS.get(place.rpartition(".")[2])
+        key = _MERGE_KEYS.get(str(place[-1]))
         for index, entry in enumerate(value):
-            yield from _unfit(entry, inner, f"{place}[{index}]")
+            yield from _unfit(entry, inner, (*place, index))
             if key and isinstance(entry, Mapping) and key not in entry:
-                yield f"{place}[{index}] has no {key}, by which it is told from the others"
+                yield Fault((*place, index), f"has no {key}, by which it is told from the others")
     else:
         try:
             _scalar(value, kinds)
         except ValueError:
-            yield f"{place} is {quoted(value)}, and takes {_told(kinds)}"
+            yield Fault(place, f"is {quoted(value)}, and takes {_told(kinds)}")
 
 
-def _unfit_mapping(value: Mapping[str, Any], kinds: Sequence[Any], place: str) -> Iterator[str]:
+def _unfit_mapping(value: Mapping[str, Any], kinds: Sequence[Any], place: Path) -> Iterator[Fault]:
     model = _model(kinds)
     inner = next((get_args(one)[1] for one in kinds if get_origin(one) is dict), None)
     if model is None and inner is None and object not in kinds:
-        yield f"{place} has keys, and takes {_told(kinds)}"
+        yield Fault(place, f"has keys, and takes {_told(kinds)}")
         return
     for key, entry in value.items():
         if model is None:
-            yield from _unfit(entry, inner or object, f"{place}.{key}")
+            yield from _unfit(entry, inner or object, (*place, key))
         elif (field := _fields(model).get(key)) is None:
-            yield f"{place}.{key} is no field of a pod; known here are {', '.join(sorted(_fields(model))[:12])}"
+            known = _fields(model)
+            yield Fault(
+                (*place, key),
+                f"is no field of a pod{did_you_mean(key, known) or f'; known here are {joined(sorted(known)[:12])}'}",
+            )
         else:
-            yield from _unfit(entry, field, f"{place}.{key}")
+            yield from _unfit(entry, field, (*place, key))
 
 
 def _typed(value: Any, kind: Any) -> Any:

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from typing import Any
 
 from stateroom.backends.base import Life, Report
-from stateroom.backends.diagnosis import MOUNTING, PULL, SCHEDULING, START, diagnosed, ended
+from stateroom.backends.diagnosis import CREATING, MOUNTING, PULL, SANDBOX, SCHEDULING, diagnosed, ended
 from stateroom.backends.kubernetes.cluster import Cluster
 from stateroom.backends.kubernetes.manifests import Site
 from stateroom.backends.kubernetes.observation import UNSCHEDULABLE, Seen, Waiting
@@ -42,6 +42,9 @@ _LOOK_AGAIN = 3.0  # seconds without news of the pod after which the cluster is 
 _EVENTS_SECONDS = 300
 _PATIENCE = 5.0  # seconds in which a pod may find a node, or a mount that failed succeed
 
+# The claim was there before the pod. A scheduler that has lost its API server for a while comes to know it late.
+_LATE_CLAIM_PATIENCE = 30.0
+
 _PULLING = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
 _CREATING = {
     "CreateContainerConfigError",
@@ -50,8 +53,9 @@ _CREATING = {
     "StartError",
     "PostStartHookError",
 }
-_MOUNT_TROUBLES = {"FailedMount", "FailedMapVolume", "FailedCreatePodSandBox", "FailedCreatePodContainer"}
-_MOUNTS_TRIED = 4  # times, within some seconds, after which a mount will not succeed
+_MOUNT_TROUBLES = {"FailedMount", "FailedMapVolume"}
+_SANDBOX_TROUBLES = {"FailedCreatePodSandBox", "FailedCreatePodContainer"}
+_TRIED = 4  # times, within some seconds, after which a node will not succeed
 _TOLD = {
     "Scheduled": Progress(Phase.PREPARING, "Your server has a place on a node", 0.7),
     "TriggeredScaleUp": Progress(Phase.PREPARING, "The cluster is adding a node for your server", 0.6),
@@ -73,11 +77,13 @@ class Pending:
         self._watch = watch
         self._spec = spec
         self._uid = uid
+        self._late_claim = f'persistentvolumeclaim "{site.homes.shared or spec.home.name}" not found'
         self._autoscaler_timeout = site.settings.autoscaler_timeout or 0.0
         self._pulling_since = 0.0
         self._homeless_since = 0.0  # since no node takes it
+        self._patience = _PATIENCE  # with that
         self._scaling = False  # whether an autoscaler is at work for it
-        self._failed_since = 0.0  # since a mount failed
+        self._failed_since = 0.0  # since its node failed at something for it
         self._said = ""  # the last thing that went wrong
 
     async def until_running(self, deadline: Deadline, report: Report) -> tuple[Seen, Deadline]:
@@ -109,8 +115,8 @@ class Pending:
             if seen.state.life is Life.ENDED:
                 raise ended_by(self._spec, seen)
             self._consider(seen.waiting)
+            self._require_time()
             if seen == known:
-                self._require_time()
                 # No news may mean that there is nothing, or that none gets through.
                 with contextlib.suppress(BackendUnavailable):
                     await self._watch.look(self._spec.ref.name)
@@ -119,7 +125,7 @@ class Pending:
     def _until_next_thought(self) -> float:
         soon = [_LOOK_AGAIN, max(0.05, self._limit() - time.monotonic())]
         if self._homeless_since:
-            soon.append(max(0.05, self._homeless_since + self._patience() - time.monotonic()))
+            soon.append(max(0.05, self._homeless_since + self._patience - time.monotonic()))
         return min(soon)
 
     def _require_time(self) -> None:
@@ -134,9 +140,6 @@ class Pending:
             return self._deadline.at + self._autoscaler_timeout
         return self._deadline.at
 
-    def _patience(self) -> float:
-        return max(_PATIENCE, self._autoscaler_timeout)
-
     def _consider(self, waiting: Waiting) -> None:
         """Raise if what the pod waits for will not come."""
         now = time.monotonic()
@@ -146,7 +149,9 @@ class Pending:
         if waiting.reason == UNSCHEDULABLE:
             self._homeless_since = self._homeless_since or now
             self._said = diagnosed(waiting.message, SCHEDULING, self._spec.image) or _quoted(waiting.message)
-            if now - self._homeless_since >= self._patience():
+            late = _LATE_CLAIM_PATIENCE if self._late_claim in waiting.message else _PATIENCE
+            self._patience = max(late, self._autoscaler_timeout)
+            if now - self._homeless_since >= self._patience:
                 raise EngineRefused(self._said, detail=waiting.message)
             if not self._scaling:
                 self._report(Progress(Phase.PREPARING, "Waiting for a node with room for your server", 0.5))
@@ -195,8 +200,14 @@ class Pending:
                 self._end_pull()
             case "FailedAttachVolume":  # a volume may be long in leaving another node
                 self._said = diagnosed(message, MOUNTING, self._spec.image)
-            case _ if reason in _MOUNT_TROUBLES and not any(words in message for words in _PASSING):
-                return self._take_failed_mount(event, message)
+            case _ if any(words in message for words in _PASSING):
+                return None
+            case _ if reason in _MOUNT_TROUBLES:
+                self._said = diagnosed(message, MOUNTING, self._spec.image)
+                return HomeRefused(self._said, detail=message) if self._has_failed_long(event) else None
+            case _ if reason in _SANDBOX_TROUBLES:
+                self._said = diagnosed(message, SANDBOX, self._spec.image)
+                return EngineRefused(self._said, detail=message) if self._has_failed_long(event) else None
         return None
 
     def _end_pull(self) -> None:
@@ -204,12 +215,9 @@ class Pending:
             self._deadline = self._deadline.later(time.monotonic() - self._pulling_since)
             self._pulling_since = 0.0
 
-    def _take_failed_mount(self, event: Mapping[str, Any], message: str) -> BackendError | None:
-        self._said = diagnosed(message, START, self._spec.image) or diagnosed(message, MOUNTING, self._spec.image)
+    def _has_failed_long(self, event: Mapping[str, Any]) -> bool:
         self._failed_since = self._failed_since or time.monotonic()
-        if time.monotonic() - self._failed_since >= _PATIENCE or int(event.get("count") or 1) >= _MOUNTS_TRIED:
-            return HomeRefused(self._said, detail=message)
-        return None
+        return time.monotonic() - self._failed_since >= _PATIENCE or int(event.get("count") or 1) >= _TRIED
 
 
 def ended_by(spec: ServerSpec, seen: Seen) -> BackendError:
@@ -225,7 +233,9 @@ def hopeless(spec: ServerSpec, waiting: Waiting) -> BackendError:
         return ImageUnfit(
             f'The image "{spec.image}" runs as root. Set USER in it to a plain user.', detail=waiting.message
         )
-    told = diagnosed(waiting.message, START, spec.image) or f"The server cannot be started. {_quoted(waiting.message)}"
+    told = (
+        diagnosed(waiting.message, CREATING, spec.image) or f"The server cannot be started. {_quoted(waiting.message)}"
+    )
     return EngineRefused(told, detail=f"{waiting.reason}: {waiting.message}")
 
 

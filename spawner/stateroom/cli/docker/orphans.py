@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
 import docker
@@ -18,6 +16,7 @@ import requests
 from docker.errors import APIError, NotFound
 
 from stateroom.cli.database import Records
+from stateroom.cli.places import Kind, Orphan
 from stateroom.images import SOURCE_LABEL, STAGE_LABEL
 from stateroom.names import HELPER, HUB, look_labels, server_from_labels
 
@@ -28,25 +27,6 @@ _NEW = 5 * 60
 _NEW_IMAGE = 60 * 60  # a build takes minutes, and uses its first stage at the end
 
 Listed = Mapping[str, Any]
-
-
-class Kind(StrEnum):
-    """What an orphan is."""
-
-    SERVER = "server"
-    HELPER = "helper"
-    NETWORK = "network"
-    IMAGE = "image"
-
-
-@dataclass(frozen=True, slots=True)
-class Orphan:
-    """Something to remove, and why. `id` is the engine's."""
-
-    kind: Kind
-    id: str
-    name: str
-    why: str
 
 
 def find_orphans(

@@ -60,6 +60,14 @@ def answering() -> docker.APIClient | None:
     return engine
 
 
+def connected() -> docker.APIClient:
+    """The Docker engine of this machine's settings. Raises SetupError if it does not answer."""
+    engine = answering()
+    if engine is None:
+        raise SetupError("Docker does not answer. Start it, or point DOCKER_HOST to where it runs.")
+    return engine
+
+
 def stop_engine(engine: docker.APIClient, data: DataFolder) -> str:
     """End the engine if `up` started it and nobody else uses it; a sentence on what was done, or ""."""
     with marked(ENGINE_MARK, data.path, _PROGRAM) as ours:

@@ -1,0 +1,1 @@
+"""The commands' side of Docker: the engine, and what a hub has on it."""

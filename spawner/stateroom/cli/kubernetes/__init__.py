@@ -1,0 +1,1 @@
+"""The commands' side of Kubernetes: a cluster, and what a hub has in it."""

@@ -1,0 +1,157 @@
+"""What `stateroom doctor` looks at in a cluster: what the account may do, and whether a server's pod is admitted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from stateroom.backends.kubernetes import manifests
+from stateroom.catalog import Catalog
+from stateroom.choice import choose
+from stateroom.cli.checks import PROXY, Check, Installation, hub_finding, no_hub_finding
+from stateroom.cli.database import read_records
+from stateroom.cli.findings import Finding, fail, ok, orphans_finding, unseen
+from stateroom.cli.kubernetes.belongings import KubernetesBelongings
+from stateroom.cli.kubernetes.client import Client
+from stateroom.cli.kubernetes.facts import Json, missing_rights, namespace_facts
+from stateroom.cli.kubernetes.findings import (
+    class_finding,
+    cluster_finding,
+    namespace_finding,
+    not_shown,
+    quota_findings,
+    rights_findings,
+    shared_claim_finding,
+)
+from stateroom.errors import EngineRefused
+from stateroom.loading import spelled
+from stateroom.names import HomeRef, ServerRef
+from stateroom.policy import Person, allowance_for
+from stateroom.spec import ServerSpec, build_spec
+from stateroom.wording import clipped
+
+_NOBODY = "stateroom doctor"
+
+_Look = Callable[[Client, Installation], Iterable[Finding]]
+
+
+def checks(client: Client | None, problem: str) -> Sequence[Check]:
+    """In the order of what needs what, for the cluster that answers, or None and why it does not."""
+
+    def asking(look: _Look) -> Callable[[Installation], Iterable[Finding]]:
+        return lambda place: [unseen("the cluster does not answer")] if client is None else look(client, place)
+
+    return (
+        Check("Cluster", lambda _: _cluster(client, problem)),
+        Check("Namespace", asking(_namespace)),
+        Check("Rights", asking(_rights)),
+        Check("Storage", asking(_storage)),
+        Check("Pod", asking(_pod)),
+        Check("Hub", _hub),
+        PROXY,
+        Check("Orphans", asking(_orphans)),
+    )
+
+
+def _cluster(client: Client | None, problem: str) -> Iterator[Finding]:
+    if client is None:
+        fact, _, remedy = problem.partition(". ")
+        yield fail(fact, remedy or "Set KUBECONFIG to the file that names your cluster.")
+        return
+    began = time.monotonic()
+    version = client.ask(client.cluster.at("/version")) or {}
+    yield cluster_finding(version, client.cluster.server, time.monotonic() - began)
+
+
+def _namespace(client: Client, _: Installation) -> Iterator[Finding]:
+    try:
+        found = namespace_facts(client)
+    except EngineRefused:
+        yield unseen(f"the account may not even try to make anything in {client.namespace}")
+        return
+    yield namespace_finding(client.namespace, found)
+    if found is None:
+        return
+    try:
+        quotas = _items(client, f"/api/v1/namespaces/{client.namespace}/resourcequotas")
+    except EngineRefused:
+        yield not_shown("the namespace's quotas")
+    else:
+        yield from quota_findings(quotas)
+
+
+def _rights(client: Client, _: Installation) -> Iterator[Finding]:
+    yield from rights_findings(missing_rights(client), client.namespace)
+
+
+def _storage(client: Client, place: Installation) -> Iterator[Finding]:
+    if place.catalog is None:
+        yield unseen("there is no catalog that holds")
+        return
+    homes = place.catalog.home.kubernetes
+    if homes.shared:
+        found = client.ask(client.cluster.read("persistentvolumeclaims", homes.shared))
+        yield shared_claim_finding(homes.shared, found, client.namespace)
+        return
+    path = "/apis/storage.k8s.io/v1/storageclasses"
+    try:
+        named = client.ask(client.cluster.at(f"{path}/{homes.storage_class}")) if homes.storage_class else None
+        yield class_finding(homes, named, _items(client, path))
+    except EngineRefused:
+        yield not_shown("storage classes")
+
+
+def _pod(client: Client, place: Installation) -> Iterator[Finding]:
+    if place.catalog is None:
+        yield unseen("there is no catalog that holds")
+        return
+    found = list(manifests.pod_faults(place.catalog))
+    for fault in found:
+        yield fail(f"{spelled(fault.path)} {fault.sentence}", "No server can start until the catalog is right.")
+    if found:
+        return
+    spec = _a_servers_spec(place.catalog, place.hub_id or "none")
+    body = manifests.pod(spec, manifests.site_of(place.catalog), prove_home=True)
+    try:
+        client.ask(client.cluster.create("pods", body, dry_run=True))
+    except EngineRefused as error:
+        yield fail(
+            f'the cluster refuses the pod of a server: "{clipped(error.message)}"',
+            "Change what it names in the catalog or in the namespace; no server can start until then.",
+        )
+    else:
+        yield ok("a server as the catalog has it is admitted")
+
+
+def _hub(place: Installation) -> Iterator[Finding]:
+    if place.settings is None or not place.running:
+        yield no_hub_finding(place)
+    else:
+        yield hub_finding(place, place.settings.hub_ip)
+
+
+def _orphans(client: Client, place: Installation) -> Iterator[Finding]:
+    if place.settings is None or not place.data.database.exists():
+        yield ok("none: no hub has run yet")
+        return
+    belongings = KubernetesBelongings(client, place.settings)
+    found = belongings.orphans(lambda: read_records(place.data.database), running=place.running)
+    yield orphans_finding([orphan.kind for orphan in found])
+
+
+def _items(client: Client, path: str) -> list[Json]:
+    return list((client.ask(client.cluster.at(path)) or {}).get("items") or ())
+
+
+def _a_servers_spec(catalog: Catalog, hub: str) -> ServerSpec:
+    """The default server of somebody who is in no group."""
+    allowance = allowance_for(catalog, Person(_NOBODY, frozenset()))
+    return build_spec(
+        catalog,
+        allowance,
+        choose({}, allowance),
+        ref=ServerRef(hub, _NOBODY),
+        home=HomeRef(hub, _NOBODY, 0),
+        base_url="/",
+        variables={},
+    )

@@ -1,0 +1,249 @@
+"""The one watch of a cluster: what it knows, and that it never gives up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from harness.fake_cluster import FakeCluster, pod_of, running
+from stateroom.backends.base import Life
+from stateroom.backends.kubernetes import watch as watch_module
+from stateroom.backends.kubernetes.cluster import Expired
+from stateroom.backends.kubernetes.watch import PodWatch
+from stateroom.errors import BackendUnavailable, EngineRefused
+from stateroom.names import ServerRef
+
+ADA, BOB = ServerRef("hub-1", "ada"), ServerRef("hub-1", "bob")
+AWAY = BackendUnavailable("The cluster does not answer.", detail="connection refused")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch_module, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(watch_module, "_LONGEST_PAUSE", 0.02)
+
+
+@pytest.fixture
+def cluster() -> FakeCluster:
+    return FakeCluster()
+
+
+@pytest.fixture
+async def watch(cluster: FakeCluster) -> AsyncIterator[PodWatch]:
+    watch = PodWatch(cluster.typed, "hub-1")
+    yield watch
+    await watch.close()
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not holds():  # noqa: ASYNC110 - a fake sets no event
+            await asyncio.sleep(0.005)
+
+
+def lives(watch: PodWatch, *refs: ServerRef) -> list[Life]:
+    return [watch.last(ref.name).life for ref in refs]
+
+
+async def test_it_lists_once_and_then_hears(cluster: FakeCluster, watch: PodWatch) -> None:
+    cluster.put("pods", pod_of(ADA))
+    cluster.put("pods", pod_of(BOB, running()))
+    assert (await watch.state(ADA.name)).life is Life.STARTING
+    assert {seen.name for seen in await watch.all()} == {ADA.name, BOB.name}
+    cluster.tell("pods", "MODIFIED", cluster.put("pods", pod_of(ADA, running())))
+    state = await watch.changed(ADA.name, watch.last(ADA.name))
+    assert state.address == "http://10.1.0.7:8888"
+    gone = cluster.put("pods", pod_of(BOB, running()))
+    cluster.tell("pods", "DELETED", gone)
+    assert (await watch.changed(BOB.name, watch.last(BOB.name))).life is Life.ABSENT
+    assert cluster.lists == 1
+    assert cluster.queries["pods"][0]["labelSelector"] == "io.stateroom.hub=hub-1,io.stateroom.kind=server"
+
+
+async def test_what_is_told_of_a_pod_that_was_replaced_does_not_take_its_successor(
+    cluster: FakeCluster, watch: PodWatch
+) -> None:
+    first = cluster.put("pods", pod_of(ADA))
+    await watch.state(ADA.name)
+    del cluster.objects["pods", ADA.name]
+    second = cluster.put("pods", pod_of(ADA, running()))
+    cluster.tell("pods", "ADDED", second)
+    cluster.tell("pods", "DELETED", first)
+    cluster.tell("pods", "ADDED", cluster.put("pods", pod_of(BOB)))
+    await until(lambda: watch.seen(BOB.name) is not None)
+    assert lives(watch, ADA) == [Life.RUNNING]
+
+
+async def test_a_watch_that_ends_goes_on_from_where_it_ended(cluster: FakeCluster, watch: PodWatch) -> None:
+    cluster.put("pods", pod_of(ADA))
+    await watch.state(ADA.name)
+    cluster.tell("pods", "BOOKMARK", {"kind": "Pod", "metadata": {"resourceVersion": "500"}})
+    cluster.end_watch("pods")
+    await until(lambda: len(cluster.queries["pods"]) == 2)
+    assert [query["resourceVersion"] for query in cluster.queries["pods"]] == ["2", "500"]
+    assert cluster.lists == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [AWAY, EngineRefused("forbidden"), BackendUnavailable("The cluster's API answered with an error.")],
+)
+async def test_a_watch_that_breaks_goes_on_from_its_version_without_a_list(
+    cluster: FakeCluster, watch: PodWatch, error: Exception
+) -> None:
+    cluster.put("pods", pod_of(ADA, running()))
+    await watch.state(ADA.name)
+    cluster.fail("watch", error, error, error)
+    cluster.end_watch("pods", error)
+    await until(lambda: len(cluster.queries["pods"]) == 5)
+    assert {query["resourceVersion"] for query in cluster.queries["pods"]} == {"2"}
+    assert cluster.lists == 1
+    assert (await watch.state(ADA.name)).life is Life.RUNNING, "what was known stays known"
+
+
+async def test_a_forgotten_version_leads_to_one_new_list(cluster: FakeCluster, watch: PodWatch) -> None:
+    cluster.put("pods", pod_of(ADA, running()))
+    cluster.put("pods", pod_of(BOB))
+    await watch.state(ADA.name)
+    del cluster.objects["pods", ADA.name]
+    cluster.put("pods", pod_of(BOB, running()))
+    cluster.end_watch("pods", Expired("too old resource version"))
+    await until(lambda: len(cluster.queries["pods"]) == 2)
+    assert cluster.lists == 2
+    assert lives(watch, ADA, BOB) == [Life.ABSENT, Life.RUNNING]
+    assert cluster.queries["pods"][1]["resourceVersion"] == str(cluster.version)
+
+
+async def test_a_new_list_that_fails_leaves_what_was_known(cluster: FakeCluster, watch: PodWatch) -> None:
+    cluster.put("pods", pod_of(ADA, running()))
+    await watch.state(ADA.name)
+    cluster.fail("list", AWAY, AWAY)
+    cluster.end_watch("pods", Expired("too old resource version"))
+    await until(lambda: cluster.count("list") == 3)
+    assert (await watch.state(ADA.name)).life is Life.RUNNING
+
+
+async def test_versions_never_go_back(cluster: FakeCluster, watch: PodWatch) -> None:
+    await watch.all()
+    old = cluster.put("pods", pod_of(ADA))
+    new = cluster.put("pods", pod_of(ADA, running()))
+    watch.take(new)
+    cluster.tell("pods", "ADDED", old)
+    cluster.tell("pods", "BOOKMARK", {"metadata": {"resourceVersion": "1"}})
+    cluster.end_watch("pods")
+    await until(lambda: len(cluster.queries["pods"]) == 2)
+    assert lives(watch, ADA) == [Life.RUNNING]
+    assert int(cluster.queries["pods"][1]["resourceVersion"]) >= 2
+
+
+async def test_what_was_made_during_a_list_is_not_forgotten_by_it(cluster: FakeCluster, watch: PodWatch) -> None:
+    """The list is of an older version than the pod."""
+    await watch.all()
+    made = pod_of(ADA)
+    made["metadata"] |= {"uid": "u", "resourceVersion": "999"}
+    watch.take(made)
+    cluster.end_watch("pods", Expired("too old resource version"))
+    await until(lambda: len(cluster.queries["pods"]) == 2)
+    assert lives(watch, ADA) == [Life.STARTING]
+
+
+@pytest.mark.parametrize("strange", [KeyError("metadata"), RuntimeError("what"), RecursionError()])
+async def test_an_error_that_nobody_thought_of_does_not_end_it(
+    cluster: FakeCluster, watch: PodWatch, strange: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    await watch.all()
+    with caplog.at_level(logging.CRITICAL):
+        cluster.end_watch("pods", strange)
+        await until(lambda: len(cluster.queries["pods"]) == 2)
+    cluster.tell("pods", "ADDED", cluster.put("pods", pod_of(ADA, running())))
+    await until(lambda: lives(watch, ADA) == [Life.RUNNING])
+
+
+async def test_a_pod_without_sense_does_not_end_it(
+    cluster: FakeCluster, watch: PodWatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    await watch.all()
+    with caplog.at_level(logging.CRITICAL):
+        cluster.tell("pods", "ADDED", {"metadata": {}})
+        await until(lambda: cluster.lists == 2)
+    cluster.tell("pods", "ADDED", cluster.put("pods", pod_of(ADA)))
+    await until(lambda: lives(watch, ADA) == [Life.STARTING])
+
+
+async def test_as_long_as_nothing_is_known_that_is_said_and_not_that_servers_are_gone(
+    cluster: FakeCluster, watch: PodWatch
+) -> None:
+    cluster.fail("list", *[AWAY] * 1000)
+    with pytest.raises(BackendUnavailable, match="does not answer") as caught:
+        await watch.state(ADA.name)
+    assert caught.value.detail == "connection refused"
+    waiting = asyncio.create_task(watch.changed(ADA.name, None))
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    cluster.put("pods", pod_of(ADA, running()))
+    cluster.failures.clear()
+    assert (await waiting).life is Life.RUNNING
+    assert (await watch.state(ADA.name)).life is Life.RUNNING
+
+
+async def test_an_account_that_may_not_list_is_told_as_such(cluster: FakeCluster, watch: PodWatch) -> None:
+    cluster.fail("list", *[EngineRefused('cannot list resource "pods"')] * 1000)
+    with pytest.raises(EngineRefused, match="cannot list"):
+        await watch.state(ADA.name)
+
+
+async def test_pods_that_are_no_servers_of_this_hub_are_not_known(cluster: FakeCluster, watch: PodWatch) -> None:
+    """Their labels say so, and anyone may write labels."""
+    impostor = pod_of(ADA)
+    impostor["metadata"]["name"] = "another"
+    cluster.put("pods", impostor)
+    cluster.put("pods", pod_of(ServerRef("hub-2", "ada")))
+    cluster.put("pods", {"metadata": {"name": BOB.name}})
+    assert await watch.all() == []
+
+
+async def test_it_is_told_at_once_and_to_all_who_wait(cluster: FakeCluster, watch: PodWatch) -> None:
+    await watch.all()
+    waiting = [asyncio.create_task(watch.changed(ADA.name, watch.last(ADA.name))) for _ in range(50)]
+    leaving = asyncio.create_task(watch.changed(ADA.name, watch.last(ADA.name)))
+    await asyncio.sleep(0.01)
+    leaving.cancel()
+    cluster.tell("pods", "ADDED", cluster.put("pods", pod_of(ADA, running())))
+    async with asyncio.timeout(2):
+        states = await asyncio.gather(*waiting)
+    assert {state.life for state in states} == {Life.RUNNING}
+    assert not watch._waiting
+
+
+async def test_waiting_for_anything_new_has_an_end(cluster: FakeCluster, watch: PodWatch) -> None:
+    cluster.put("pods", pod_of(ADA))
+    await watch.all()
+    known = watch.seen(ADA.name)
+    assert await watch.next(ADA.name, known, 0.02) == known
+    assert not watch._waiting
+
+
+async def test_a_look_knows_what_the_cluster_says_now(cluster: FakeCluster, watch: PodWatch) -> None:
+    await watch.all()
+    cluster.put("pods", pod_of(ADA, running()))
+    await watch.look(ADA.name)
+    assert lives(watch, ADA) == [Life.RUNNING]
+    del cluster.objects["pods", ADA.name]
+    assert await watch.look(ADA.name) is None
+    assert lives(watch, ADA) == [Life.ABSENT]
+
+
+async def test_silence_ends_with_every_word_of_the_cluster(
+    cluster: FakeCluster, watch: PodWatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await watch.all()
+    monkeypatch.setattr(watch, "_heard", watch._heard - 100)
+    assert watch.silence() > 99
+    cluster.end_watch("pods", AWAY)
+    await until(lambda: len(cluster.queries["pods"]) == 2)
+    assert watch.silence() > 99, "an error is no word of the cluster's memory"
+    cluster.tell("pods", "BOOKMARK", {"metadata": {"resourceVersion": "5"}})
+    await until(lambda: watch.silence() < 1)
