@@ -90,7 +90,7 @@ WHAT = ("kube-apiserver is killed", "kube-apiserver hangs", "kubelet is killed")
 
 
 # In a sample each comes up once.
-@pytest.mark.parametrize(("when", "what"), product(WHEN, WHAT) if FULL else zip(WHEN, WHAT, strict=True))
+@pytest.mark.parametrize(("when", "what"), list(product(WHEN, WHAT) if FULL else zip(WHEN, WHAT, strict=True)))
 def test_a_part_of_the_cluster_is_away(scene: ClusterScene, victim: Person, when: str, what: str) -> None:
     name, _, how = what.partition(" ")
     part = cluster.components(cluster.FOLDER)[name]
