@@ -15,7 +15,7 @@ import pytest
 from contract.engines import BASE_IMAGE, DockerSubject, docker_subject, make_spec
 from stateroom.backends.base import Life, ServerState
 from stateroom.backends.docker.engine import ensure_network
-from stateroom.cli.down import _remove_networks, _remove_servers
+from stateroom.cli.docker.down import _remove_networks, _remove_servers
 from stateroom.deadline import Deadline
 from stateroom.errors import HomeRefused, NameTaken
 from stateroom.names import HUB, KIND, SERVER, USER, USER_ID, network_name

@@ -22,8 +22,8 @@ class ClusterHub(ConfiguredHub):
 
     backend = "kubernetes"
 
-    def __init__(self, data: Path, namespace: str, catalog: str = "") -> None:
-        super().__init__(data, _CONFIGURATION.format(host=cluster.HOST), "http")
+    def __init__(self, data: Path, namespace: str, catalog: str = "", more: str = "", scheme: str = "http") -> None:
+        super().__init__(data, _CONFIGURATION.format(host=cluster.HOST) + more, scheme)
         self.namespace = namespace
         self.pods = Pods(self.id, namespace)
         text = f"hub: {self.id}\n{catalog}" if catalog else self.catalog.read_text()
@@ -42,12 +42,12 @@ class ClusterHub(ConfiguredHub):
 
 
 @contextmanager
-def cluster_hub(data: Path, catalog: str = "") -> Iterator[ClusterHub]:
+def cluster_hub(data: Path, catalog: str = "", more: str = "", scheme: str = "http") -> Iterator[ClusterHub]:
     """A hub from start to end, with the unified image in the cluster unless the catalog is the test's own."""
     with namespace_of_its_own() as namespace:
         if not catalog:
             in_cluster(UNIFIED)
-        hub = ClusterHub(data, namespace, catalog)
+        hub = ClusterHub(data, namespace, catalog, more, scheme)
         try:
             hub.up()
             yield hub

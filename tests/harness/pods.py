@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -111,9 +112,9 @@ def inside(namespace: str, ref: ServerRef, script: str) -> str:
     return kubectl(*shell)
 
 
-def kubectl(*arguments: str) -> str:
-    """What a command prints, whether or not it ends well."""
-    command = [kubectl_program(), "--kubeconfig", str(cluster.kubeconfig()), *arguments]
+def kubectl(*arguments: str, kubeconfig: Path | None = None) -> str:
+    """What a command prints, whether or not it ends well; the tests' own account runs it if none is given."""
+    command = [kubectl_program(), "--kubeconfig", str(kubeconfig or cluster.kubeconfig()), *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
     return done.stdout
 

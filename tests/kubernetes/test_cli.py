@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -19,7 +21,7 @@ from harness.pods import core, kubectl, namespace_of_its_own, read_or_none, tiny
 from stateroom.backends.kubernetes.cluster import Cluster
 from stateroom.backends.kubernetes.homes import Homes
 from stateroom.backends.kubernetes.manifests import folder_pod, site_of
-from stateroom.backends.kubernetes.rights import role
+from stateroom.backends.kubernetes.rights import RIGHTS, role
 from stateroom.cli.data import DataFolder, Settings
 from stateroom.cli.kubernetes.address import address_towards
 from stateroom.loading import load_catalog
@@ -130,6 +132,17 @@ def test_a_hub_with_the_documented_rights_alone_runs_servers_as_pods(hub: PodsHu
     ada.close()
 
 
+def test_the_hubs_account_may_do_what_the_table_says_and_nothing_else(hub: PodsHub) -> None:
+    listed = kubectl("auth", "can-i", "--list", "--namespace", hub.namespace, kubeconfig=Path(os.environ["KUBECONFIG"]))
+    found = {}
+    for line in listed.splitlines()[1:]:
+        resource, *_, verbs = (part.strip() for part in re.split(r"\s{2,}", line.strip()))
+        if resource.startswith("[/") or resource.endswith(".k8s.io") or not resource:
+            continue  # what Kubernetes grants every account
+        found[resource] = set(verbs.strip("[]").split())
+    assert found == {right.resource: set(right.verbs) for right in RIGHTS}, listed
+
+
 def test_the_hub_listens_where_pods_reach_it_alone(hub: PodsHub) -> None:
     settings = json.loads((hub.data / "settings.json").read_text())
     assert (settings["backend"], settings["hub_ip"]) == ("kubernetes", reached())
@@ -146,7 +159,7 @@ def test_doctor_finds_all_in_order(hub: PodsHub) -> None:
     found = hub.findings()
     assert not [line for line in found.values() if line.startswith(("FAIL", "warn"))], found
     assert "Kubernetes v1." in found["Cluster"]
-    assert "all 20 that a hub needs" in found["Rights"]
+    assert "all 19 that a hub needs" in found["Rights"]
     assert "admitted" in found["Pod"]
     assert "the account may not see storage classes" in found["Storage"]
     assert reached() in found["Hub"]

@@ -265,6 +265,30 @@ async def test_a_claim_of_the_sites_that_is_not_there_is_told(scene: Scene) -> N
     assert "the claim datasets, is not in the cluster" in str(await refused(start))
 
 
+UNBOUND = "0/1 nodes are available: pod has unbound immediate PersistentVolumeClaims."
+
+
+async def test_storage_may_be_long_in_the_making(scene: Scene) -> None:
+    scene.deadline = Deadline.after(3, "waiting")
+    start = scene.begin()
+    scene.becomes(unschedulable(UNBOUND))
+    await asyncio.sleep(0.8)
+    assert "Waiting for storage for your home" in scene.told
+    scene.becomes(running())
+    await start
+
+
+async def test_storage_that_cannot_be_made_is_told(scene: Scene) -> None:
+    scene.deadline = Deadline.after(60, "waiting")
+    start = scene.begin()
+    scene.becomes(unschedulable(UNBOUND))
+    await asyncio.sleep(0.6)
+    scene.event("ProvisioningFailed", 'storageclass.storage.k8s.io "nowhere" not found')
+    assert "The cluster has no storage for your home." in str(await refused(start))
+    asked = [query["fieldSelector"] for query in scene.cluster.queries["events"]]
+    assert f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={SPEC.home.name}" in asked
+
+
 async def test_a_node_that_makes_room_is_waited_for(scene: Scene) -> None:
     scene.deadline = Deadline.after(1.5, "waiting")
     start = scene.begin()

@@ -42,6 +42,9 @@ _LOOK_AGAIN = 3.0  # seconds without news of the pod after which the cluster is 
 _EVENTS_SECONDS = 300
 _PATIENCE = 5.0  # seconds in which a pod may find a node, or a mount that failed succeed
 
+# Storage may be long in the making. Where it cannot be made, the claim's own events say so.
+_UNBOUND = "unbound immediate PersistentVolumeClaims"
+
 # The claim was there before the pod. A scheduler that has lost its API server for a while comes to know it late.
 _LATE_CLAIM_PATIENCE = 30.0
 
@@ -77,7 +80,9 @@ class Pending:
         self._watch = watch
         self._spec = spec
         self._uid = uid
-        self._late_claim = f'persistentvolumeclaim "{site.homes.shared or spec.home.name}" not found'
+        self._claim = site.homes.shared or spec.home.name
+        self._late_claim = f'persistentvolumeclaim "{self._claim}" not found'
+        self._unbound = asyncio.Event()  # for so long that its events are worth hearing
         self._autoscaler_timeout = site.settings.autoscaler_timeout or 0.0
         self._pulling_since = 0.0
         self._homeless_since = 0.0  # since no node takes it
@@ -93,16 +98,19 @@ class Pending:
         """
         self._deadline, self._report = deadline, report
         running = asyncio.ensure_future(self._follow())
-        hearing = asyncio.ensure_future(self._hear())
+        hearing = [
+            asyncio.ensure_future(self._hear(f"involvedObject.uid={self._uid}")),
+            asyncio.ensure_future(self._hear_of_the_claim()),
+        ]
         try:
-            await asyncio.wait([running, hearing], return_when=asyncio.FIRST_COMPLETED)
-            if not running.done():
-                hearing.result()  # which raises, unless there is nothing more to hear
+            done, _ = await asyncio.wait([running, *hearing], return_when=asyncio.FIRST_COMPLETED)
+            if running not in done:
+                await done.pop()  # which raises
             return await running, self._deadline
         finally:
-            hearing.cancel()
-            running.cancel()
-            await asyncio.wait([running, hearing])
+            for task in (running, *hearing):
+                task.cancel()
+            await asyncio.wait([running, *hearing])
 
     async def _follow(self) -> Seen:
         known: Seen | None = None
@@ -151,6 +159,11 @@ class Pending:
             self._said = diagnosed(waiting.message, SCHEDULING, self._spec.image) or _quoted(waiting.message)
             late = _LATE_CLAIM_PATIENCE if self._late_claim in waiting.message else _PATIENCE
             self._patience = max(late, self._autoscaler_timeout)
+            if _UNBOUND in waiting.message:
+                self._report(Progress(Phase.PREPARING, "Waiting for storage for your home", 0.5))
+                if now - self._homeless_since >= _PATIENCE:
+                    self._unbound.set()
+                return
             if now - self._homeless_since >= self._patience:
                 raise EngineRefused(self._said, detail=waiting.message)
             if not self._scaling:
@@ -166,15 +179,20 @@ class Pending:
 
     # Events
 
-    async def _hear(self) -> None:
-        """Tell of the cluster's events. Ends only by raising what they say is hopeless."""
+    async def _hear(self, which: str) -> None:
+        """Tell of the cluster's events on an object. Ends only by raising what they say is hopeless."""
         while True:
             await asyncio.sleep(_UNEVENTFUL)
-            if hopeless := await self._hear_for_a_while():
+            if hopeless := await self._hear_for_a_while(which):
                 raise hopeless
 
-    async def _hear_for_a_while(self) -> BackendError | None:
-        query = {"fieldSelector": f"involvedObject.uid={self._uid}"}
+    async def _hear_of_the_claim(self) -> None:
+        """As `_hear`, once the claim has been without storage for some time."""
+        await self._unbound.wait()
+        await self._hear(f"involvedObject.kind=PersistentVolumeClaim,involvedObject.name={self._claim}")
+
+    async def _hear_for_a_while(self, which: str) -> BackendError | None:
+        query = {"fieldSelector": which}
         try:
             async with aclosing(self._cluster.changes("events", query, _EVENTS_SECONDS)) as changes:
                 async for change in changes:
@@ -192,16 +210,22 @@ class Pending:
         match reason:
             case "TriggeredScaleUp" | "Nominated":
                 self._scaling = True
-            case "NotTriggerScaleUp" if self._autoscaler_timeout and self._homeless_since:
-                return EngineRefused(self._said, detail=message)
             case "Pulling":
                 self._pulling_since = self._pulling_since or time.monotonic()
             case "Pulled":
                 self._end_pull()
             case "FailedAttachVolume":  # a volume may be long in leaving another node
                 self._said = diagnosed(message, MOUNTING, self._spec.image)
-            case _ if any(words in message for words in _PASSING):
-                return None
+            case _ if not any(words in message for words in _PASSING):
+                return self._hopeless(reason, message, event)
+        return None
+
+    def _hopeless(self, reason: str, message: str, event: Mapping[str, Any]) -> BackendError | None:
+        match reason:
+            case "NotTriggerScaleUp" if self._autoscaler_timeout and self._homeless_since:
+                return EngineRefused(self._said, detail=message)
+            case "ProvisioningFailed":
+                return EngineRefused(self._said, detail=message)
             case _ if reason in _MOUNT_TROUBLES:
                 self._said = diagnosed(message, MOUNTING, self._spec.image)
                 return HomeRefused(self._said, detail=message) if self._has_failed_long(event) else None

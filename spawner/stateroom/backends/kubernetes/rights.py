@@ -32,7 +32,7 @@ RIGHTS = (
         "Homes: made, grown, and deleted only on demand. `gc` and `homes` list them.",
     ),
     Right("configmaps", ("get", "list", "create", "delete"), "Whose a folder of a shared claim is."),
-    Right("events", ("list", "watch"), "What a start that takes long waits for."),
+    Right("events", ("watch",), "What a start that takes long waits for."),
 )
 
 
