@@ -29,7 +29,7 @@ from stateroom.errors import (
     NameTaken,
     ServerEnded,
 )
-from stateroom.names import HomeRef, ServerRef, resources_from_labels, server_from_labels
+from stateroom.names import HomeRef, ServerRef
 from stateroom.progress import Phase, Progress
 from stateroom.quantity import Machine
 from stateroom.readiness import wait_until_answers
@@ -86,12 +86,11 @@ class KubernetesBackend:
 
     async def list(self) -> list[RunningServer]:
         """See Backend.list."""
-        servers = []
-        for seen in await self._watch.all():
-            ref = server_from_labels(seen.annotations, self._hub)
-            if ref is not None:
-                servers.append(RunningServer(ref, seen.state, seen.image, resources_from_labels(seen.annotations)))
-        return servers
+        return [
+            RunningServer(seen.ref, seen.state, seen.image, seen.resources)
+            for seen in await self._watch.all()
+            if seen.ref is not None
+        ]
 
     async def machine(self) -> Machine | None:
         """See Backend.machine. A cluster is no machine, and admits by its own rules."""
@@ -274,7 +273,7 @@ class KubernetesBackend:
         if found is None:
             return None
         seen = seen_from_pod(found)
-        return seen if server_from_labels(seen.annotations, self._hub) == ref else None
+        return seen if seen.ref == ref else None
 
 
 def _without(text: str, spec: ServerSpec) -> str:

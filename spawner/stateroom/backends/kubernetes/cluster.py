@@ -12,7 +12,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncGenerator, Coroutine, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,7 +27,7 @@ _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _CALL_SECONDS = 20.0
 _LIST_SECONDS = 60.0
 _CONNECT_SECONDS = 5.0
-_PAGE = 250  # pods, which are parsed in 15 ms
+_PAGE = 250  # pods, which are read in 15 ms
 _RENEWAL_PAUSE = 5.0  # seconds between two readings of the credentials
 _SENT_AGAIN = 5  # times
 _LONGEST_RETRY_AFTER = 5.0
@@ -104,11 +104,14 @@ class Cluster:
         return data.decode(errors="replace")
 
     async def pages(self, kind: str, selector: str) -> AsyncGenerator[dict[str, Any], None]:
-        """A list of what is there now, in parts, each small enough for the loop. Raises Expired if it took too long."""
+        """A list of what is there now, in parts, each small enough for the loop. Raises Expired if it took too long.
+
+        The items of a part are read as they are asked for, and only once.
+        """
         query = {"labelSelector": selector, "limit": str(_PAGE)}
         path = await self._path(kind)
         while True:
-            page = await self._json("GET", path, query, seconds=_LIST_SECONDS)
+            page = _page(await self._bytes("GET", path, query, seconds=_LIST_SECONDS))
             yield page
             after = page["metadata"].get("continue")
             if not after:
@@ -329,6 +332,32 @@ async def _load_credentials(configuration: Configuration, chosen: str) -> str:
 
 class _NotFound(EngineRefused):
     """For what is read or changed it means that there is none; for what is made, that its namespace is not there."""
+
+
+def _page(data: bytes) -> dict[str, Any]:
+    """A list with its items last, as Kubernetes has them.
+
+    Read at once, a page is tens of thousands of objects that live at the same time, for which Python looks through
+    the whole process for what it can free: a tenth of a second and more in a hub.
+    """
+    head, _, items = data.decode().partition('"items":')  # never part of a text, whose quotes are escaped
+    return {**json.loads(head.rstrip(" ,") + "}"), "items": _one_by_one(items)}
+
+
+def _one_by_one(items: str) -> Iterator[dict[str, Any]]:
+    """What is in a list, of which there may be more text behind."""
+    decoder = json.JSONDecoder()
+    at = 0
+    while items[at := _past(items, at)] != "]":
+        item, at = decoder.raw_decode(items, at)
+        yield item
+
+
+def _past(text: str, at: int) -> int:
+    """Where the next item begins, or the list ends."""
+    while text[at] in "[, \n":
+        at += 1
+    return at
 
 
 async def _or_none(work: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any] | None:

@@ -12,7 +12,8 @@ from typing import Any
 
 from stateroom.backends.base import Life, ServerState
 from stateroom.backends.kubernetes.manifests import ADDRESS, CONTAINER
-from stateroom.names import SPEC, TLS
+from stateroom.names import HUB, SPEC, TLS, ServerRef, resources_from_labels, server_from_labels
+from stateroom.quantity import Resources
 from stateroom.spec import PORT
 
 OUT_OF_MEMORY = "OOMKilled"  # the kubelet's word
@@ -38,8 +39,9 @@ class Seen:
     name: str
     uid: str
     version: int
-    annotations: Mapping[str, str]
+    ref: ServerRef | None  # the server that its annotations say it is
     image: str
+    resources: Resources
     state: ServerState
     waiting: Waiting = Waiting()
     finished: bool = False  # all that ran in it has ended, and the node has told so
@@ -54,8 +56,9 @@ def seen_from_pod(pod: Mapping[str, Any]) -> Seen:
         metadata["name"],
         metadata["uid"],
         version_of(metadata),
-        annotations,
+        server_from_labels(annotations, annotations.get(HUB, "")),
         _named(spec.get("containers") or ()).get("image", ""),
+        resources_from_labels(annotations),
         _state(metadata, status, notebook, annotations),
         _waiting(status, notebook),
         finished=status.get("phase") in _FINISHED,

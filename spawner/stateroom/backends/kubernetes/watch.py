@@ -25,7 +25,6 @@ from stateroom.backends.kubernetes.cluster import Cluster, Expired
 from stateroom.backends.kubernetes.manifests import selector
 from stateroom.backends.kubernetes.observation import Seen, seen_from_pod, version_of
 from stateroom.errors import BackendError, BackendUnavailable
-from stateroom.names import server_from_labels
 
 log = logging.getLogger(__name__)
 
@@ -161,17 +160,15 @@ class PodWatch:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _list(self) -> None:
-        listed: dict[str, Seen] = {}
+        listed: set[str] = set()
         version = 0
         async with aclosing(self._cluster.pages("pods", selector(self._hub))) as pages:
             async for page in pages:
                 version = version or version_of(page["metadata"])
-                for pod in page["items"]:
-                    seen = seen_from_pod(pod)
-                    listed[seen.name] = seen
+                for seen in map(seen_from_pod, page["items"]):
+                    listed.add(seen.name)
+                    self._take(seen)
                 self._heard = time.monotonic()
-        for seen in listed.values():
-            self._take(seen)
         for seen in [seen for seen in self._seen.values() if seen.name not in listed and seen.version <= version]:
             self._forget(seen.name)
         self._version, self._listed = version, True
@@ -214,6 +211,5 @@ class PodWatch:
                 waiter.set_result(None)
 
     def _is_ours(self, seen: Seen) -> bool:
-        """Whether the annotations are those of the server that has this name by rule."""
-        ref = server_from_labels(seen.annotations, self._hub)
-        return ref is not None and ref.name == seen.name
+        """Whether it is the server that has this name by rule."""
+        return seen.ref is not None and seen.ref.hub == self._hub and seen.ref.name == seen.name
