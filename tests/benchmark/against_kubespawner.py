@@ -19,6 +19,7 @@ from pathlib import Path
 
 import aiohttp
 from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 from benchmark.side_by_side import cluster_report
 from benchmark.side_by_side.cluster_report import PLOTTED, Results
@@ -66,7 +67,7 @@ class Bench:
 
 def main(arguments: Sequence[str]) -> int:
     """Measure, print and write; the exit code."""
-    troubles = (StartFailed, SetupError, ClusterError, BackendError, ApiException, aiohttp.ClientError)
+    troubles = (StartFailed, SetupError, ClusterError, BackendError, ApiException, HTTPError, aiohttp.ClientError)
     return program(arguments, __doc__, run, troubles)
 
 

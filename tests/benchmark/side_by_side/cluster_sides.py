@@ -226,16 +226,17 @@ class BareCluster(ClusterSide):
             await self._changed.wait()
 
     async def _watch(self) -> None:
-        query = {"resourceVersion": "0"}  # begins with all that is there
+        page = await anext(self._cluster.pages("pods", ""))  # there are none yet
+        version = page["metadata"]["resourceVersion"]
         while True:
-            async for change in self._cluster.changes("pods", query, _WATCH_SECONDS):
+            async for change in self._cluster.changes("pods", {"resourceVersion": version}, _WATCH_SECONDS):
                 pod = change["object"]
-                name = pod["metadata"].get("name")
+                version = pod["metadata"]["resourceVersion"]
                 match change["type"]:
                     case "ADDED" | "MODIFIED":
-                        self._pods[name] = pod
+                        self._pods[pod["metadata"]["name"]] = pod
                     case "DELETED":
-                        del self._pods[name]
+                        del self._pods[pod["metadata"]["name"]]
                 self._changed.set()
                 self._changed.clear()
 
