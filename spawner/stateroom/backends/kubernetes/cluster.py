@@ -335,22 +335,31 @@ class _NotFound(EngineRefused):
 
 
 def _page(data: bytes) -> dict[str, Any]:
-    """A list with its items last, as Kubernetes has them.
+    """A list with its items last, as Kubernetes has them. Raises BackendUnavailable for what is no list.
 
     Read at once, a page is tens of thousands of objects that live at the same time, for which Python looks through
     the whole process for what it can free: a tenth of a second and more in a hub.
     """
-    head, _, items = data.decode().partition('"items":')  # never part of a text, whose quotes are escaped
-    return {**json.loads(head.rstrip(" ,") + "}"), "items": _one_by_one(items)}
+    head, _, items = data.decode(errors="replace").partition('"items":')  # never part of a text: quotes are escaped
+    try:
+        if '"metadata":' not in head:  # whoever stands between has put it in another order
+            found: dict[str, Any] = json.loads(data)
+            return found
+        return {**json.loads(head.rstrip(" ,\n") + "}"), "items": _one_by_one(items)}
+    except ValueError as error:
+        raise _silent(error) from error
 
 
 def _one_by_one(items: str) -> Iterator[dict[str, Any]]:
     """What is in a list, of which there may be more text behind."""
     decoder = json.JSONDecoder()
     at = 0
-    while items[at := _past(items, at)] != "]":
-        item, at = decoder.raw_decode(items, at)
-        yield item
+    try:
+        while items[at := _past(items, at)] != "]":
+            item, at = decoder.raw_decode(items, at)
+            yield item
+    except (ValueError, IndexError) as error:
+        raise _silent(error) from error
 
 
 def _past(text: str, at: int) -> int:
