@@ -561,7 +561,12 @@ TIERS = (
     ),
     Tier("podman", "the contract on Podman", run_pytest, (need_engine, need_image, need_podman)),
     Tier("hub", "a real hub, from the login to the cgroup", run_pytest, (need_engine, need_image)),
-    Tier("faults", "what is left when hub or engine die, or are in trouble", run_pytest, (need_engine, need_lab)),
+    Tier(
+        "faults",
+        "what is left when hub, engine or cluster die, or are in trouble",
+        run_pytest,
+        (need_engine, need_lab, need_cluster),
+    ),
     Tier("hub5", "the same with a JupyterHub 5", run_hub5, (need_engine, need_image, need_hub5)),
     Tier(
         "jupyterhub",
