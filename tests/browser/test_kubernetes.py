@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from contract.engines import SCRIPTS
+from contract.engines import tiny_stub
 from harness.cluster_hub import ClusterHub, cluster_hub
 from harness.hub import wait_for
 from harness.pods import core, tiny_image
@@ -44,8 +44,8 @@ def walk_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHub]:
 @pytest.fixture(scope="module")
 def troubled_hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterHub]:
     core()
-    tiny_image("tiny-answers", "/bin/sh", "-c", SCRIPTS[Behaviour.ANSWERS])
-    tiny_image("tiny-crashes", "/bin/sh", "-c", SCRIPTS[Behaviour.CRASHES])
+    tiny_stub(Behaviour.ANSWERS)
+    tiny_stub(Behaviour.CRASHES)
     tiny_image("hungry", "/bin/sh", "-c", "held=xxxxxxxxxxxxxxxx; while :; do held=$held$held; done")
     with cluster_hub(tmp_path_factory.mktemp("trouble"), CATALOG) as hub:
         hard = {"metadata": {"name": "small"}, "spec": {"hard": {"limits.memory": "512Mi"}}}

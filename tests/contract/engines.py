@@ -121,16 +121,21 @@ async def docker_subject(homes: DockerHome | None = None, hub_id: str = "") -> A
 
 
 # What a tiny image's shell does. Its web server has no ending of its own at SIGTERM, and needs none.
-SERVES = (
+_SERVES = (
     'echo "Serving $JUPYTERHUB_SERVICE_PREFIX"; mkdir -p "/tmp/www$JUPYTERHUB_SERVICE_PREFIX"; '
     'echo alive >"/tmp/www${JUPYTERHUB_SERVICE_PREFIX}api"; exec httpd -f -p 8888 -h /tmp/www'
 )
-SCRIPTS = {
-    Behaviour.ANSWERS: SERVES,
+_SCRIPTS = {
+    Behaviour.ANSWERS: _SERVES,
     # A careless server that prints its token: what we show must not.
     Behaviour.CRASHES: 'echo "Cannot go on. $JUPYTERHUB_API_TOKEN"; exit 1',
     Behaviour.IS_SILENT: "while :; do read -t 600 -r _ </dev/zero; done",
 }
+
+
+def tiny_stub(behaviour: Behaviour) -> str:
+    """The test server as an image that a cluster has."""
+    return tiny_image(f"tiny-{memory_image(behaviour)}", "/bin/sh", "-c", _SCRIPTS[behaviour])
 
 
 @dataclass
@@ -142,7 +147,7 @@ class KubernetesSubject:
     machine: None = None
 
     def image(self, behaviour: Behaviour) -> str:
-        return tiny_image(f"tiny-{memory_image(behaviour)}", "/bin/sh", "-c", SCRIPTS[behaviour])
+        return tiny_stub(behaviour)
 
     def kill(self, ref: ServerRef) -> None:
         kill_in_cluster(self.namespace, ref)
@@ -158,7 +163,7 @@ async def kubernetes_subject(site: Site | None = None) -> AsyncIterator[Kubernet
     with namespace_of_its_own() as namespace:
         hub, kept = f"test-{uuid4().hex[:10]}", site or Site()
         if not kept.image:
-            kept = replace(kept, image=tiny_image("tiny-answers", "/bin/sh", "-c", SERVES))
+            kept = replace(kept, image=tiny_stub(Behaviour.ANSWERS))
         subject = KubernetesSubject(hub, KubernetesBackend(hub, namespace, lambda: subject.site), namespace, kept)
         yield subject
         await subject.backend.close()

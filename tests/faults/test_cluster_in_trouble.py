@@ -11,12 +11,12 @@ from itertools import product
 
 import pytest
 
-from contract.engines import SCRIPTS
+from contract.engines import tiny_stub
 from harness import cluster
 from harness.api_proxy import ApiProxy
 from harness.cluster_hub import ClusterHub
 from harness.hub import PATIENCE, Person, wait_for
-from harness.pods import core, namespace_of_its_own, tiny_image
+from harness.pods import core, namespace_of_its_own
 from stateroom.backends.memory import Behaviour
 
 from .cluster_scene import CATALOG, ClusterMoment, ClusterScene, assert_all_is_well, cluster_answers
@@ -30,7 +30,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterScene]:
     if "STATEROOM_TEST_KUBECONFIG" in os.environ:
         pytest.skip("trouble is made with a cluster of the tests' own")
     core()
-    tiny_image("tiny-answers", "/bin/sh", "-c", SCRIPTS[Behaviour.ANSWERS])
+    tiny_stub(Behaviour.ANSWERS)
     folder = tmp_path_factory.mktemp("cluster")
     (folder / "hub").mkdir()
     with namespace_of_its_own() as namespace:

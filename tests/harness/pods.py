@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
@@ -18,6 +17,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
 from harness import cluster
+from harness.hub import wait_for
 from harness.own_engine import smallest_server
 from harness.skips import program_or_skip
 from stateroom.backends.docker.engine import connect
@@ -39,11 +39,6 @@ class Pods:
         """All pods of a user."""
         pods = core().list_namespaced_pod(self._namespace).items
         return [pod for pod in pods if server_of(pod, self._hub) and server_of(pod, self._hub).user == user]
-
-    def names(self) -> set[str]:
-        """All pods of the hub, ended ones included."""
-        pods = core().list_namespaced_pod(self._namespace).items
-        return {pod.metadata.name for pod in pods if server_of(pod, self._hub)}
 
     def output(self, user: str, script: str, server: str = "") -> str:
         """What a shell script prints inside the server."""
@@ -68,11 +63,11 @@ def core() -> client.CoreV1Api:
 
 
 @contextmanager
-def namespace_of_its_own(name: str = "", labels: dict[str, str] | None = None) -> Iterator[str]:
+def namespace_of_its_own() -> Iterator[str]:
     """A namespace that admits restricted pods alone, known to the product by KUBECONFIG; removed with all in it."""
-    name = name or f"test-{uuid4().hex[:10]}"
+    name = f"test-{uuid4().hex[:10]}"
     api = core()
-    api.create_namespace({"metadata": {"name": name, "labels": RESTRICTED | (labels or {})}})
+    api.create_namespace({"metadata": {"name": name, "labels": RESTRICTED}})
     until(lambda: service_account_is_there(name), "the namespace has its service account")
     before = os.environ.get("KUBECONFIG")
     os.environ["KUBECONFIG"] = str(cluster.kubeconfig())
@@ -154,9 +149,6 @@ def in_cluster(image: str) -> str:
     return image
 
 
-def until(holds: Any, what: str, seconds: float = _SETTLE_SECONDS) -> None:
-    """Wait until something holds, and fail if it does not in time."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"It did not come about that {what}."
-        time.sleep(0.1)
+def until(holds: Callable[[], object], what: str, seconds: float = _SETTLE_SECONDS) -> None:
+    """As `wait_for`, for as long as a cluster takes to settle."""
+    wait_for(holds, what, seconds)

@@ -14,23 +14,21 @@ from typing import Any
 import pytest
 import yaml
 
+from contract.engines import tiny_stub
 from harness import cluster
 from harness.command import run
 from harness.hub import CATALOG, Hub, wait_for
-from harness.pods import core, kubectl, namespace_of_its_own, read_or_none, tiny_image, until
+from harness.pods import core, kubectl, namespace_of_its_own, read_or_none, until
 from stateroom.backends.kubernetes.cluster import Cluster
 from stateroom.backends.kubernetes.homes import Homes
 from stateroom.backends.kubernetes.manifests import folder_pod, site_of
 from stateroom.backends.kubernetes.rights import RIGHTS, role
+from stateroom.backends.memory import Behaviour
 from stateroom.cli.data import DataFolder, Settings
 from stateroom.cli.kubernetes.address import address_towards
 from stateroom.loading import load_catalog
 from stateroom.names import HomeRef, ServerRef
 
-SERVES = (
-    'mkdir -p "/tmp/www$JUPYTERHUB_SERVICE_PREFIX"; '
-    'echo alive >"/tmp/www${JUPYTERHUB_SERVICE_PREFIX}api"; exec httpd -f -p 8888 -h /tmp/www'
-)
 ACCOUNT = "hub"
 
 
@@ -68,7 +66,7 @@ def apply(folder: Path, manifest: Mapping[str, Any]) -> None:
 
 def image() -> str:
     """Made by the local engine at the first call."""
-    return tiny_image("cli-answers", "/bin/sh", "-c", SERVES)
+    return tiny_stub(Behaviour.ANSWERS)
 
 
 def reached() -> str:

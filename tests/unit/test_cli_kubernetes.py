@@ -375,7 +375,7 @@ class TestOrphans:
         assert cluster.objects["pods"]
 
     async def test_one_that_stays_is_told(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("stateroom.cli.kubernetes.pods._GRACE", 0)
+        monkeypatch.setattr("stateroom.cli.kubernetes.pods.GRACE", 0)
         monkeypatch.setattr("stateroom.cli.kubernetes.pods._OVERDUE", 0.01)
         cluster.objects["pods"] = [pod()]
 

@@ -35,6 +35,7 @@ from stateroom.backends.docker.observation import (
     without_the_engine,
     without_the_hub,
 )
+from stateroom.backends.waiters import Waiters
 from stateroom.errors import BackendError, BackendUnavailable, EngineRefused
 from stateroom.names import server_from_labels
 from stateroom.quantity import Machine
@@ -62,7 +63,7 @@ class ServerWatch:
         self._listed = 0.0
         self._attempted = asyncio.Event()  # the first connection was made, or failed
         self._trouble: BackendError | None = None
-        self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        self._waiting = Waiters()
         self._looked_after: set[str] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listener: Listener | None = None
@@ -123,7 +124,7 @@ class ServerWatch:
         """Wait until a container's state is another than `known`. Outlasts an engine that is away."""
         await self._begun().wait()
         while self._listed == 0 or self.last(name) == known:
-            await self._until_changed(name)
+            await self._waiting.until_woken(name)
         return self.last(name)
 
     async def close(self) -> None:
@@ -148,16 +149,6 @@ class ServerWatch:
                 self._threads[-1].start()
         return self._attempted
 
-    async def _until_changed(self, name: str) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting[name].add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiting[name].discard(waiter)
-            if not self._waiting[name]:
-                del self._waiting[name]
-
     # On the loop
 
     def _take(self, name: str, seen: Seen | None, began: float) -> None:
@@ -168,12 +159,7 @@ class ServerWatch:
             self._seen[name] = seen
         else:
             self._seen.pop(name, None)
-        self._wake(name)
-
-    def _wake(self, name: str) -> None:
-        for waiter in self._waiting.get(name, ()):
-            if not waiter.done():
-                waiter.set_result(None)
+        self._waiting.wake(name)
 
     def _is_ours(self, seen: Seen) -> bool:
         """Whether the labels are those of the server that has this name by rule."""
@@ -195,7 +181,7 @@ class ServerWatch:
         seen = self._seen.get(name)
         if seen is not None and seen.state.life is Life.RUNNING:
             self._seen[name] = replace(seen, state=replace(seen.state, out_of_memory=True))
-            self._wake(name)
+            self._waiting.wake(name)
 
     def _take_trouble(self, trouble: BackendError) -> None:
         self._trouble = _anew(trouble)

@@ -13,7 +13,7 @@ from stateroom.backends.diagnosis import ADMISSION, diagnosed, ended, last_words
 from stateroom.backends.kubernetes import manifests
 from stateroom.backends.kubernetes.cluster import Cluster
 from stateroom.backends.kubernetes.homes import Homes
-from stateroom.backends.kubernetes.manifests import CONTAINER, HOME_UNWRITABLE, Site
+from stateroom.backends.kubernetes.manifests import CONTAINER, GRACE, HOME_UNWRITABLE, Site
 from stateroom.backends.kubernetes.observation import Seen, seen_from_pod
 from stateroom.backends.kubernetes.pending import Pending
 from stateroom.backends.kubernetes.watch import PodWatch
@@ -36,7 +36,6 @@ from stateroom.readiness import wait_until_answers
 from stateroom.spec import ServerSpec, require_passable
 
 _LAST_WORDS = 20  # lines of a dead server's log that are looked at
-_GRACE = 10.0  # seconds between asking a server to end and killing it
 _SHORT_GRACE = 1.0  # for one that nobody used yet
 _OVERDUE = 10.0  # seconds past its grace after which a pod is taken from a node that does not answer
 _PATIENCE = 5.0  # seconds for the clearing away after a failed start
@@ -79,7 +78,7 @@ class KubernetesBackend:
         await self._starts.cancel(ref)
         try:
             async with deadline.enforced():
-                await self._remove(ref, _GRACE)
+                await self._remove(ref, GRACE)
         except BackendError:
             self._removals.later(ref)
             raise

@@ -75,7 +75,7 @@ _USERNAME = "hub.jupyter.org/username"
 _HOME_VOLUME, _CERTIFICATE_VOLUME = "home", "certificate"
 _CERTIFICATE_FOLDER = CERTIFICATE["keyfile"].rpartition("/")[0]
 _FOLDER_SECONDS = 120
-_GRACE = 10  # seconds between asking a server to end and killing it
+GRACE = 10  # seconds between asking a server to end and killing it
 _PULL_POLICIES: Mapping[Pull, str] = {"missing": "IfNotPresent", "always": "Always", "never": "Never"}
 
 # A node that an autoscaler would rather empty keeps its servers.
@@ -157,7 +157,7 @@ def _plain_pod(spec: ServerSpec, site: Site, *, prove_home: bool) -> dict[str, A
         spec=V1PodSpec(
             scheduling_gates=[V1PodSchedulingGate(name=GATE)],
             restart_policy="Never",
-            termination_grace_period_seconds=_GRACE,
+            termination_grace_period_seconds=GRACE,
             # The first process is then the cluster's own, which buries what dies.
             share_process_namespace=True,
             enable_service_links=False,

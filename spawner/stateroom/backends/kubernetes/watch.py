@@ -16,7 +16,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import defaultdict
 from contextlib import aclosing
 from typing import Any
 
@@ -24,6 +23,7 @@ from stateroom.backends.base import Life, ServerState
 from stateroom.backends.kubernetes.cluster import Cluster, Expired
 from stateroom.backends.kubernetes.manifests import selector
 from stateroom.backends.kubernetes.observation import Seen, seen_from_pod, version_of
+from stateroom.backends.waiters import Waiters
 from stateroom.errors import BackendError, BackendUnavailable
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ class PodWatch:
         self._listed = False
         self._attempted = asyncio.Event()  # the first list was made, or failed
         self._trouble: BackendError | None = None
-        self._waiting: defaultdict[str, set[asyncio.Future[None]]] = defaultdict(set)
+        self._waiting = Waiters()
         self._task: asyncio.Task[None] | None = None
         self._heard = time.monotonic()
 
@@ -77,7 +77,7 @@ class PodWatch:
         """Wait until a pod's state is another than `known`. Outlasts a cluster that is away."""
         await self._begun().wait()
         while not self._listed or self.last(name) == known:
-            await self._until_changed(name)
+            await self._waiting.until_woken(name)
         return self.last(name)
 
     async def next(self, name: str, known: Seen | None, seconds: float) -> Seen | None:
@@ -86,7 +86,7 @@ class PodWatch:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while self._seen.get(name) == known:
-                    await self._until_changed(name)
+                    await self._waiting.until_woken(name)
         return self._seen.get(name)
 
     async def look(self, name: str) -> dict[str, Any] | None:
@@ -120,16 +120,6 @@ class PodWatch:
         if self._task is None:
             self._task = asyncio.create_task(self._follow(), name="kubernetes-watch")
         return self._attempted
-
-    async def _until_changed(self, name: str) -> None:
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting[name].add(waiter)
-        try:
-            await waiter
-        finally:
-            self._waiting[name].discard(waiter)
-            if not self._waiting[name]:
-                del self._waiting[name]
 
     # Following
 
@@ -175,7 +165,7 @@ class PodWatch:
         self._attempted.set()
         self._trouble = None
         for name in list(self._waiting):
-            self._wake(name)
+            self._waiting.wake(name)
 
     async def _hear(self) -> None:
         """One watch, to its end."""
@@ -197,18 +187,13 @@ class PodWatch:
         if (known is not None and known.version > seen.version) or not self._is_ours(seen):
             return
         self._seen[seen.name] = seen
-        self._wake(seen.name)
+        self._waiting.wake(seen.name)
 
     def _forget(self, name: str, uid: str = "") -> None:
         known = self._seen.get(name)
         if known is not None and uid in ("", known.uid):
             del self._seen[name]
-            self._wake(name)
-
-    def _wake(self, name: str) -> None:
-        for waiter in self._waiting.get(name, ()):
-            if not waiter.done():
-                waiter.set_result(None)
+            self._waiting.wake(name)
 
     def _is_ours(self, seen: Seen) -> bool:
         """Whether it is the server that has this name by rule."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from stateroom.backends.kubernetes.cluster import Cluster
+from stateroom.backends.kubernetes.manifests import GRACE
 from stateroom.catalog import format_duration
 from stateroom.cli.database import Records
 from stateroom.cli.kubernetes.facts import Json
@@ -16,7 +17,6 @@ from stateroom.errors import SetupError
 from stateroom.names import HUB, KIND, ServerRef, home_from_labels, label_value, server_from_labels
 from stateroom.wording import counted
 
-_GRACE = 10  # seconds between asking a server to end and killing it
 _OVERDUE = 10.0  # seconds past that after which a pod is taken from a node that does not answer
 _PAUSE = 0.5
 _FINISHED = {"Failed", "Succeeded"}
@@ -75,7 +75,7 @@ async def ended(cluster: Cluster, pods: Iterable[tuple[str, str]]) -> None:
     Those of a node that does not answer are taken from it. Raises SetupError if they stay even so.
     """
     left = set(pods)
-    for grace, patience in ((_GRACE, _GRACE + _OVERDUE), (0, _OVERDUE)):
+    for grace, patience in ((GRACE, GRACE + _OVERDUE), (0, _OVERDUE)):
         await asyncio.gather(*(cluster.delete("pods", name, uid, grace) for name, uid in left))
         until = time.monotonic() + patience
         while left and time.monotonic() < until:
