@@ -219,8 +219,6 @@ class ServerWatch:
 
     def _list(self, listener: Listener) -> None:
         began = time.monotonic()
-        # A hub that starts asks its servers for itself.
-        self._in_doubt = self._listed > 0
         listed = {}
         for found in listener.containers():
             seen = seen_from_list(found, self._network)
@@ -228,6 +226,9 @@ class ServerWatch:
                 seen = seen_from_inspect(whole, self._network)
             if seen is not None:
                 listed[seen.name] = seen
+        # Not before the list is there: a look in the meantime knows no more than it, and would end the doubt.
+        # A hub that starts asks its servers for itself.
+        self._in_doubt = self._listed > 0
         self._on_loop(self._take_all, listed, machine_of(listener), began)
 
     def _look_at_the_silent(self, listener: Listener) -> None:
@@ -236,12 +237,12 @@ class ServerWatch:
         Docker tells of a death before its own list knows it, so that one right
         before a connection is in neither the stream nor the first list.
         """
+        self._in_doubt = False
         seen = [seen_from_list(found, self._network) for found in listener.containers()]
         run = {one.name for one in seen if one and one.state.life is Life.RUNNING}
         for name, known in self._seen.copy().items():
             if known.state.life is Life.RUNNING and name not in run:
                 self._look_again(listener, name)
-        self._in_doubt = False
 
     def _look_again(self, listener: Listener, name: str) -> None:
         began = time.monotonic()
