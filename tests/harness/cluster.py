@@ -246,6 +246,8 @@ def up(folder: Path, *, node: bool = True) -> Path:
 
     Without a node it is an API server, with nodes and pods that are only objects.
     """
+    if packages := missing_packages():
+        raise ClusterError(f"a cluster needs packages that are not there; apt install {' '.join(packages)}")
     folder = folder.resolve()
     for part in ("bin", "log", "pki", "run", "volumes"):
         (folder / part).mkdir(parents=True, exist_ok=True)

@@ -26,15 +26,22 @@ class Proxy(Protocol):
 
 
 async def singles(
-    sides: Sequence[Contender], user: str, pairs: int, rest: Callable[[], float] = lambda: REST
+    sides: Sequence[Contender],
+    user: str,
+    pairs: int,
+    rest: Callable[[], float] = lambda: REST,
+    clearing: float = 0.0,
 ) -> dict[str, Single]:
-    """One start and stop on each side, by turns, in all orders alike."""
+    """One start and stop on each side, by turns, in all orders alike.
+
+    `rest` is before each, `clearing` comes on top after a stop; both in seconds.
+    """
     single = {side.name: Single([], []) for side in sides}
     orders = list(permutations(sides))
     for pair in range(pairs):
         for side in orders[pair % len(orders)]:
             it = single[side.name]
-            await asyncio.sleep(rest())
+            await asyncio.sleep(clearing + rest())
             it.starts.append(await side.start(user))
             await asyncio.sleep(rest())
             began = time.monotonic()
