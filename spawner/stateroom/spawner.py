@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
@@ -574,6 +575,7 @@ def _memory_backend(images: frozenset[str]) -> Backend:
 
 @cache
 def _docker_backend(hub_id: str, network: str, homes: DockerHome) -> Backend:
+    _keep_what_is_loaded()
     backend = DockerBackend(hub_id, network, homes)
     _SILENCE.labels(network).set_function(backend.silence)
     return backend
@@ -585,9 +587,19 @@ def _kubernetes_backend(hub_id: str, namespace: str, file: CatalogFile) -> Backe
     from stateroom.backends.kubernetes import KubernetesBackend  # noqa: PLC0415
     from stateroom.backends.kubernetes.manifests import site_of  # noqa: PLC0415
 
+    _keep_what_is_loaded()
     backend = KubernetesBackend(hub_id, namespace, lambda: site_of(file.catalog))
     _SILENCE.labels(namespace).set_function(backend.silence)
     return backend
+
+
+@cache
+def _keep_what_is_loaded() -> None:
+    """Spare the loop Python's search through all that a hub has loaded for what can be freed: 0.14 s each time.
+
+    What a hub has when it is first asked for a server stays for good, so it is looked through no more.
+    """
+    gc.freeze()
 
 
 class _PrefillOnly(Exception):

@@ -120,6 +120,7 @@ async def measured(stack: ExitStack, plan: Plan, *, why: bool) -> Results:
     say(f"{plan.few} servers, and {plan.starts} starts on top")
     await make_servers(namespace, hub, range(plan.few), plan.nodes)
     await process("start", hub, starts=plan.starts)  # which makes the homes
+    await asyncio.sleep(_REST)  # kwok removes pods by their names, and late: the next one of a name too
     few = await process("start", hub, starts=plan.starts)
     say(f"{plan.many} servers")
     await make_servers(namespace, hub, range(plan.few, plan.many), plan.nodes)
@@ -179,6 +180,7 @@ def rows(results: Results, plan: Plan) -> list[Row]:
         _stall_row(f"… {seconds}", ours["idle"], theirs["idle"]),
         _stall_row(f"… {plan.starts} starts one after another", many["alone"], few=few["alone"]),
         _stall_row(f"… {plan.starts} starts at once", many["crowd"], few=few["crowd"]),
+        _stall_row(f"… {plan.starts} stops at once", many["stops"], few=few["stops"]),
         Row(
             "a restart knows all servers, and of each",
             f"{ours['listed_seconds']:.2f} s + {ours['each_seconds']:.2f} s",

@@ -370,6 +370,8 @@ def _api_server(folder: Path) -> list[str]:
         f"--service-cluster-ip-range={SERVICES}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",  # beside the default ones
+        # Debian's etcd is too old for it, and kwok asks for it until it is told that there is none.
+        "--feature-gates=WatchList=false",
         f"--client-ca-file={pki / 'ca.crt'}",
         f"--tls-cert-file={pki / 'kube-apiserver.crt'}",
         f"--tls-private-key-file={pki / 'kube-apiserver.key'}",

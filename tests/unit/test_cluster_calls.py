@@ -501,6 +501,28 @@ async def test_the_loop_turns_while_a_watch_has_much_to_tell(api: Api, cluster: 
     assert longest < 0.5, "far more than a slice, as the machine may be busy"
 
 
+async def test_those_who_call_at_once_go_on_in_a_turn_of_the_loop_each(api: Api, cluster: Cluster) -> None:
+    api.answers = [web.json_response({})]
+    turn, over = 0, False
+
+    async def count() -> None:
+        nonlocal turn
+        while not over:
+            await asyncio.sleep(0)
+            turn += 1
+
+    async def call() -> int:
+        await cluster.create("pods", {})
+        return turn
+
+    counting = asyncio.create_task(count())
+    turns = await asyncio.gather(*(call() for _ in range(50)))
+    over = True
+    await counting
+    assert len(set(turns)) == 50
+    assert len(api.asked) == 50
+
+
 # Writes whose callers leave
 
 

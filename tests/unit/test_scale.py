@@ -70,7 +70,7 @@ def made(*, ours: dict[str, Any] | None = None, many: dict[str, Any] | None = No
     """Results that meet all targets, but for what is given."""
     seconds = {"listed_seconds": 1.0, "each_seconds": 0.1}
     calm = dict.fromkeys(("first", "each", "again", "idle"), CALM)
-    starts = {"alone": CALM, "crowd": CALM, "one_by_one": [0.2, 0.2], "at_once": [0.2, 0.2, 0.4]}
+    starts = {"alone": CALM, "crowd": CALM, "stops": CALM, "one_by_one": [0.2, 0.2], "at_once": [0.2, 0.2, 0.4]}
     none = {"servers": 0, "memory": 80 * MIB}
     return Results(
         "the machine",

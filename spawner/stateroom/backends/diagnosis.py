@@ -210,6 +210,11 @@ SCHEDULING = (
         "Nodes of the cluster are out of order, or were taken out of use. Try again later, and tell an administrator.",
     ),
     Trouble(
+        r"untolerated taint\(s\)",  # Kubernetes 1.34 does not say which any more
+        "No node of the cluster takes your server: its nodes are out of order, or not meant for servers as the catalog "
+        "has them. Try again later, and tell an administrator: tolerations must fit its nodes.",
+    ),
+    Trouble(
         r"untolerated taint|node affinity/selector|didn't match",
         "No node of the cluster is meant for servers as the catalog has them. Tell an administrator: node_selector and "
         "tolerations must fit its nodes.",

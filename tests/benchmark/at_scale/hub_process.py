@@ -13,7 +13,8 @@ import asyncio
 import gc
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,30 +32,28 @@ _KIB = 1024
 
 async def adopt(asked: argparse.Namespace) -> dict[str, Any]:
     """What a restarted hub does: ask for all servers and for each, and then hear of changes."""
-    backend = a_backend(asked)
     figures: dict[str, Any] = {}
-    heart = Heartbeat(why=asked.why)
-    began = time.perf_counter()
-    with heart.counted(figures, "first"):
-        listed = await backend.list()
-        figures["listed_seconds"] = time.perf_counter() - began
-        await asyncio.sleep(0.01)  # so that what follows is no part of it
-    with heart.counted(figures, "each"):
+    async with backend_of(asked) as backend:
+        heart = Heartbeat(why=asked.why)
         began = time.perf_counter()
-        for server in listed:
-            await backend.state(server.ref)
-            await asyncio.sleep(0)  # the hub asks for each in a task of its own
-        figures["each_seconds"] = time.perf_counter() - began
-        await asyncio.sleep(0.01)
-    with heart.counted(figures, "again"):
-        await backend.list()  # as at a start where quotas are counted
-        await asyncio.sleep(0.01)
-    with heart.counted(figures, "idle"):
-        await asyncio.sleep(asked.seconds)
-    await heart.end()
-    figures |= {"servers": len(listed), "memory": memory()}
-    await backend.close()
-    return figures
+        with heart.counted(figures, "first"):
+            listed = await backend.list()
+            figures["listed_seconds"] = time.perf_counter() - began
+            await asyncio.sleep(0.01)  # so that what follows is no part of it
+        with heart.counted(figures, "each"):
+            began = time.perf_counter()
+            for server in listed:
+                await backend.state(server.ref)
+                await asyncio.sleep(0)  # the hub asks for each in a task of its own
+            figures["each_seconds"] = time.perf_counter() - began
+            await asyncio.sleep(0.01)
+        with heart.counted(figures, "again"):
+            await backend.list()  # as at a start where quotas are counted
+            await asyncio.sleep(0.01)
+        with heart.counted(figures, "idle"):
+            await asyncio.sleep(asked.seconds)
+        await heart.end()
+        return figures | {"servers": len(listed), "memory": memory()}
 
 
 async def reflect(asked: argparse.Namespace) -> dict[str, Any]:
@@ -82,26 +81,34 @@ async def reflect(asked: argparse.Namespace) -> dict[str, Any]:
 
 
 async def start(asked: argparse.Namespace) -> dict[str, Any]:
-    """Starts on top of what runs: one after another, and all at once."""
-    backend = a_backend(asked)
-    await backend.list()
-    specs = [spec_of(asked.hub, f"starter{number}") for number in range(asked.starts)]
+    """Starts on top of what runs: one after another, and others all at once, which also stop at once."""
     figures: dict[str, Any] = {}
-    heart = Heartbeat(why=asked.why)
-    with heart.counted(figures, "alone"):
-        figures["one_by_one"] = [await started(backend, spec) for spec in specs]
-    await stopped(backend, specs)
-    specs = [spec_of(asked.hub, spec.ref.user) for spec in specs]
-    with heart.counted(figures, "crowd"):
-        figures["at_once"] = sorted(await asyncio.gather(*(started(backend, spec) for spec in specs)))
-    await stopped(backend, specs)
-    await heart.end()
-    await backend.close()
+    single, crowd = (
+        [spec_of(asked.hub, f"{user}{number}") for number in range(asked.starts)] for user in ("single", "crowd")
+    )
+    async with backend_of(asked) as backend:
+        await backend.list()
+        heart = Heartbeat(why=asked.why)
+        with heart.counted(figures, "alone"):
+            figures["one_by_one"] = [await started(backend, spec) for spec in single]
+        await stopped(backend, single)
+        with heart.counted(figures, "crowd"):
+            figures["at_once"] = sorted(await asyncio.gather(*(started(backend, spec) for spec in crowd)))
+        with heart.counted(figures, "stops"):
+            await stopped(backend, crowd)
+        await heart.end()
     return figures
 
 
-def a_backend(asked: argparse.Namespace) -> KubernetesBackend:
-    return KubernetesBackend(asked.hub, asked.namespace, lambda: Site(image=IMAGE))
+@asynccontextmanager
+async def backend_of(asked: argparse.Namespace) -> AsyncIterator[KubernetesBackend]:
+    """The backend of a hub that has just begun."""
+    gc.freeze()  # as a hub does, whose own objects are many more
+    backend = KubernetesBackend(asked.hub, asked.namespace, lambda: Site(image=IMAGE))
+    try:
+        yield backend
+    finally:
+        await backend.close()
 
 
 async def started(backend: KubernetesBackend, spec: ServerSpec) -> float:

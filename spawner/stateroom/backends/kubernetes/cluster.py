@@ -3,7 +3,8 @@
 One client for the process, with the hub's own account inside a cluster, else
 with a kubeconfig. Credentials that have expired are read anew. What the API asks
 to be sent again later is sent again later. A write that has begun is seen to its
-end even when its caller is cancelled; `settled` waits for those.
+end even when its caller is cancelled; `settled` waits for those. Of those who call
+at the same time, each has a turn of the loop of its own.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import yaml
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
+from stateroom.backends.turns import Turns
 from stateroom.errors import BackendUnavailable, EngineRefused, NameTaken
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -58,6 +60,7 @@ class Cluster:
         self._loading = asyncio.Lock()
         self._loaded = 0.0
         self._late: set[asyncio.Task[Any]] = set()
+        self._turns = Turns()
 
     @property
     def namespace(self) -> str:
@@ -211,9 +214,11 @@ class Cluster:
         timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS)
         response = await self._send(method, path, query, body, timeout)
         try:
-            return await response.read()
+            data = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise _silent(error) from error
+        await self._turns.own()
+        return data
 
     async def _send(
         self, method: str, path: str, query: Mapping[str, str], body: Any, timeout: aiohttp.ClientTimeout
@@ -250,6 +255,7 @@ class Cluster:
             "Accept": "application/json",
             "Content-Type": _MERGE_PATCH if method == "PATCH" else "application/json",
         }
+        await self._turns.own()
         try:
             serialized = await client.param_serialize(
                 method, path, {}, list(query.items()), headers, auth_settings=["BearerToken"]
