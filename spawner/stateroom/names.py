@@ -55,6 +55,10 @@ class ServerRef:
         """What marks an object as this server and nobody else's."""
         return {KIND: "server", HUB: self.hub, USER: self.user, SERVER: self.server}
 
+    def is_sibling_of(self, other: ServerRef) -> bool:
+        """Whether it is another server of the same user."""
+        return (self.hub, self.user) == (other.hub, other.user) and self.server != other.server
+
     def __str__(self) -> str:
         return f"{self.user}/{self.server}" if self.server else self.user
 

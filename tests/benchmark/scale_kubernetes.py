@@ -133,6 +133,7 @@ async def measured(stack: ExitStack, plan: Plan, *, why: bool) -> Results:
             for whose in (_NOBODY, hub)
         }
     say(f"{plan.starts} starts on top")
+    await asyncio.sleep(_REST)
     many = await process("start", hub, starts=plan.starts)
     return Results(
         told,

@@ -95,12 +95,21 @@ async def test_a_home_is_kept_across_pods_and_its_servers_share_it(subject: Kube
 
 
 async def test_a_users_further_server_goes_where_the_home_is(subject: KubernetesSubject) -> None:
-    spec = make_spec(subject)
+    spec, second = make_spec(subject), make_spec(subject, server="second")
     await start(subject, spec)
-    affinity = core().read_namespaced_pod(spec.ref.name, subject.namespace).spec.affinity.pod_affinity
+    assert core().read_namespaced_pod(spec.ref.name, subject.namespace).spec.affinity is None
+    await start(subject, second)
+    affinity = core().read_namespaced_pod(second.ref.name, subject.namespace).spec.affinity.pod_affinity
     (term,) = affinity.required_during_scheduling_ignored_during_execution
     assert term.topology_key == "kubernetes.io/hostname"
     assert term.label_selector.match_labels == {"io.stateroom.home": spec.home.name}
+
+
+async def test_two_servers_of_a_user_that_start_at_once_go_to_one_node(subject: KubernetesSubject) -> None:
+    both = [make_spec(subject), make_spec(subject, server="second")]
+    await asyncio.gather(*(start(subject, spec) for spec in both))
+    for spec in both:
+        assert core().read_namespaced_pod(spec.ref.name, subject.namespace).spec.affinity.pod_affinity
 
 
 async def test_a_claim_grows_with_the_catalog_and_never_shrinks(subject: KubernetesSubject) -> None:
@@ -176,7 +185,9 @@ async def test_the_cluster_takes_what_is_made_for_hostile_names(subject: Kuberne
     try:
         for name in HOSTILE_NAMES:
             spec = make_spec(subject, user=name, server=name, base_url="/user/x/")
-            await cluster.create("pods", manifests.pod(spec, subject.site, prove_home=True), dry_run=True)
+            await cluster.create(
+                "pods", manifests.pod(spec, subject.site, prove_home=True, beside_others=True), dry_run=True
+            )
             await cluster.create("secrets", manifests.variables(spec, subject.site, owner), dry_run=True)
             await cluster.create("services", manifests.service(spec, owner), dry_run=True)
             await cluster.create("configmaps", manifests.home_record(spec.home), dry_run=True)
@@ -237,7 +248,11 @@ async def test_what_only_a_site_knows_is_in_the_pod(subject: KubernetesSubject) 
     pod = core().read_namespaced_pod(spec.ref.name, subject.namespace)
     assert pod.metadata.labels["team"] == "data"
     assert pod.spec.affinity.node_affinity
-    assert pod.spec.affinity.pod_affinity
+    second = make_spec(subject, server="second")
+    await start(subject, second)
+    affinity = core().read_namespaced_pod(second.ref.name, subject.namespace).spec.affinity
+    assert affinity.node_affinity
+    assert affinity.pod_affinity
 
 
 async def test_groups_and_a_service_account_are_given(subject: KubernetesSubject) -> None:

@@ -140,7 +140,7 @@ OTHERS: dict[str, Any] = {
 
 
 def pod_of(case: str, *, prove_home: bool = True) -> dict[str, Any]:
-    return manifests.pod(*PODS[case], prove_home=prove_home)
+    return manifests.pod(*PODS[case], prove_home=prove_home, beside_others=True)
 
 
 def notebook_of(pod: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,7 +219,7 @@ def test_a_pod_waits_for_its_variables_and_may_run_once_they_are_there(case: str
 
 def test_a_gate_of_the_sites_own_stays() -> None:
     site = site_for("kubernetes: {pod: {spec: {schedulingGates: [{name: kueue.x-k8s.io/admission}]}}}")
-    gates = manifests.pod(SPEC, site, prove_home=False)["spec"]["schedulingGates"]
+    gates = manifests.pod(SPEC, site, prove_home=False, beside_others=False)["spec"]["schedulingGates"]
     left = manifests.without_gate(gates, "10.0.0.7")
     assert left["spec"]["schedulingGates"] == [{"name": "kueue.x-k8s.io/admission"}]
     assert left["metadata"]["annotations"] == {manifests.ADDRESS: "10.0.0.7"}
@@ -250,7 +250,7 @@ def test_what_a_pod_names_is_what_is_made_for_it(case: str) -> None:
 def test_a_service_finds_the_pod_of_its_server_and_no_other() -> None:
     wanted = manifests.service(SPEC, OWNER)["spec"]["selector"]
     assert wanted.items() <= pod_of("pod")["metadata"]["labels"].items()
-    other = manifests.pod(spec_for({}, server="second"), site_for(), prove_home=False)
+    other = manifests.pod(spec_for({}, server="second"), site_for(), prove_home=False, beside_others=True)
     assert not wanted.items() <= other["metadata"]["labels"].items()
 
 
@@ -258,23 +258,26 @@ def test_the_hubs_selector_finds_its_servers_and_nothing_else() -> None:
     wanted = dict(part.split("=") for part in manifests.selector("hub-1").split(","))
     assert wanted.items() <= pod_of("pod")["metadata"]["labels"].items()
     assert not wanted.items() <= OTHERS["folder-pod"]["metadata"]["labels"].items()
-    stranger = manifests.pod(replace(SPEC, ref=ServerRef("hub-2", "ada")), site_for(), prove_home=False)
+    spec = replace(SPEC, ref=ServerRef("hub-2", "ada"))
+    stranger = manifests.pod(spec, site_for(), prove_home=False, beside_others=False)
     assert not wanted.items() <= stranger["metadata"]["labels"].items()
 
 
 def test_servers_of_one_user_go_to_one_node_and_those_of_two_users_need_not() -> None:
     def wanted(spec: ServerSpec) -> dict[str, str]:
-        affinity = manifests.pod(spec, site_for(), prove_home=False)["spec"]["affinity"]["podAffinity"]
-        (term,) = affinity["requiredDuringSchedulingIgnoredDuringExecution"]
+        pod = manifests.pod(spec, site_for(), prove_home=False, beside_others=True)
+        (term,) = pod["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         labels: dict[str, str] = term["labelSelector"]["matchLabels"]
         return labels
 
-    second = manifests.pod(spec_for({}, server="second"), site_for(), prove_home=False)
-    of_bob = manifests.pod(spec_for({}, user="bob"), site_for(), prove_home=False)
+    second = manifests.pod(spec_for({}, server="second"), site_for(), prove_home=False, beside_others=True)
+    of_bob = manifests.pod(spec_for({}, user="bob"), site_for(), prove_home=False, beside_others=True)
     assert wanted(SPEC).items() <= second["metadata"]["labels"].items()
     assert not wanted(SPEC).items() <= of_bob["metadata"]["labels"].items()
-    # The first server of a user is one of those that it looks for, so that it fits anywhere.
+    # Of two that start at once each is one of those that it looks for, so that it fits anywhere.
     assert wanted(SPEC).items() <= pod_of("pod")["metadata"]["labels"].items()
+    alone = manifests.pod(SPEC, site_for(), prove_home=False, beside_others=False)
+    assert "affinity" not in alone["spec"]
 
 
 @pytest.mark.parametrize("case", ["variables", "certificate", "service"])
@@ -316,7 +319,7 @@ def test_a_home_is_proven_by_a_hook_and_only_until_it_is() -> None:
 def test_a_patch_that_does_not_fit_is_refused_in_a_sentence_for_an_administrator() -> None:
     site = site_for("kubernetes: {pod: {spec: {hostname: [1]}}}")
     with pytest.raises(EngineRefused, match=r"kubernetes\.pod does not fit: pod\.spec\.hostname is a list"):
-        manifests.pod(SPEC, site, prove_home=False)
+        manifests.pod(SPEC, site, prove_home=False, beside_others=False)
 
 
 # Nothing is lost on the way
@@ -369,7 +372,7 @@ NAMES = st.one_of(st.sampled_from([*HOSTILE_NAMES, *generated_names(300)]), st.t
 def sent_for(ref: ServerRef, home: HomeRef) -> Iterator[dict[str, Any]]:
     spec = replace(SPEC, ref=ref, home=home, tls=True)
     site = site_for()
-    yield manifests.pod(spec, site, prove_home=True)
+    yield manifests.pod(spec, site, prove_home=True, beside_others=True)
     yield manifests.variables(spec, site, OWNER)
     yield manifests.certificate(spec, OWNER, CERTIFICATE)
     yield manifests.service(spec, OWNER)
@@ -394,7 +397,7 @@ def test_any_names_make_valid_objects_that_say_exactly_whose_they_are(
         home_of = home_from_labels(metadata["annotations"], hub)
         assert (server_of, home_of) in ((ref, None), (None, home))
         assert server_from_labels(metadata["annotations"], f"{hub}x") is None
-    name = manifests.pod(replace(SPEC, ref=ref), site_for(), prove_home=True)["metadata"]["name"]
+    name = manifests.pod(replace(SPEC, ref=ref), site_for(), prove_home=True, beside_others=True)["metadata"]["name"]
     assert is_dns_label(name), "a pod's name is the host's too"
 
 

@@ -154,3 +154,10 @@ def names_of(user: str) -> list[str]:
 def assert_is_valid(name: str) -> None:
     assert len(name) <= LONGEST == 63
     assert DNS_LABEL.fullmatch(name)
+
+
+def test_a_sibling_is_another_server_of_the_same_user() -> None:
+    ref = ServerRef("hub-1", "ada")
+    assert ref.is_sibling_of(ServerRef("hub-1", "ada", "second"))
+    for other in (ref, ServerRef("hub-1", "bob"), ServerRef("hub-2", "ada", "second")):
+        assert not ref.is_sibling_of(other)

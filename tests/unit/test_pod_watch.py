@@ -63,6 +63,18 @@ async def test_it_lists_once_and_then_hears(cluster: FakeCluster, watch: PodWatc
     assert cluster.queries["pods"][0]["labelSelector"] == "io.stateroom.hub=hub-1,io.stateroom.kind=server"
 
 
+async def test_another_server_of_the_user_is_known_or_taken_for_there(cluster: FakeCluster, watch: PodWatch) -> None:
+    second = ServerRef(ADA.hub, ADA.user, "second")
+    assert watch.has_sibling_of(second), "nothing is known yet"
+    cluster.put("pods", pod_of(ADA, running()))
+    await watch.all()
+    assert watch.has_sibling_of(second)
+    assert not watch.has_sibling_of(ADA)
+    assert not watch.has_sibling_of(BOB)
+    cluster.tell("pods", "DELETED", cluster.put("pods", pod_of(ADA, running())))
+    await until(lambda: not watch.has_sibling_of(second))
+
+
 async def test_what_is_told_of_a_pod_that_was_replaced_does_not_take_its_successor(
     cluster: FakeCluster, watch: PodWatch
 ) -> None:

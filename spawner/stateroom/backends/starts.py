@@ -35,6 +35,10 @@ class Starts:
         finally:
             del self._tasks[ref]
 
+    def has_sibling_of(self, ref: ServerRef) -> bool:
+        """Whether another server of the same user is being started."""
+        return any(ref.is_sibling_of(other) for other in self._tasks)
+
     async def cancel(self, ref: ServerRef) -> None:
         """End the server's start, if there is one, and wait until it has cleaned up."""
         task = self._tasks.get(ref)

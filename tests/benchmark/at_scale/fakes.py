@@ -53,7 +53,8 @@ async def make_servers(namespace: str, hub: str, numbers: Iterable[int], nodes: 
 
     async def make(number: int) -> None:
         async with turn:
-            body = manifests.pod(spec_of(hub, f"user{number}"), Site(image=IMAGE), prove_home=False)
+            spec = spec_of(hub, f"user{number}")
+            body = manifests.pod(spec, Site(image=IMAGE), prove_home=False, beside_others=False)
             del body["spec"]["schedulingGates"]
             body["spec"]["nodeName"] = f"fake-{number % nodes}"
             await cluster.create("pods", body)

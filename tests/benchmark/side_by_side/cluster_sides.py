@@ -179,7 +179,7 @@ class BareCluster(ClusterSide):
         """Start a server; seconds until it answers."""
         began = time.monotonic()
         spec = self._spec(user)
-        body = manifests.pod(spec, self._site, prove_home=False)
+        body = manifests.pod(spec, self._site, prove_home=False, beside_others=False)
         made = await self._cluster.create("pods", body)
         await self._cluster.create("secrets", manifests.variables(spec, self._site, manifests.owner_of(made)))
         await self._cluster.patch("pods", spec.ref.name, manifests.without_gate(made["spec"]["schedulingGates"], ""))

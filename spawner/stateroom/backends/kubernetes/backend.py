@@ -162,7 +162,12 @@ class KubernetesBackend:
         return str(made["metadata"]["uid"])
 
     async def _create(self, spec: ServerSpec) -> dict[str, Any]:
-        body = manifests.pod(spec, self._site, prove_home=not self._homes.is_proven(spec.home))
+        body = manifests.pod(
+            spec,
+            self._site,
+            prove_home=not self._homes.is_proven(spec.home),
+            beside_others=self._starts.has_sibling_of(spec.ref) or self._watch.has_sibling_of(spec.ref),
+        )
         try:
             made = await self._create_or_doubt(spec.ref, body)
         except NameTaken:

@@ -110,12 +110,16 @@ def home_selector(home: HomeRef) -> str:
     return f"{_HOME}={home.name}"
 
 
-def pod(spec: ServerSpec, site: Site, *, prove_home: bool) -> dict[str, Any]:
-    """The body of the pod. With `prove_home` the server is ended if it cannot write to its home.
+def pod(spec: ServerSpec, site: Site, *, prove_home: bool, beside_others: bool) -> dict[str, Any]:
+    """The body of the pod.
+
+    With `prove_home` the server is ended if it cannot write to its home. With `beside_others` it goes to the node of
+    the user's other servers, as a home of one node needs; the scheduler then looks at all pods of the cluster, which
+    among thousands doubles the time of a start.
 
     Raises EngineRefused where the catalog's own words for the pod do not fit.
     """
-    return merged(_plain_pod(spec, site, prove_home=prove_home), site.settings.pod)
+    return merged(_plain_pod(spec, site, prove_home=prove_home, beside_others=beside_others), site.settings.pod)
 
 
 def pod_faults(catalog: Catalog) -> Iterator[Fault]:
@@ -133,11 +137,12 @@ def pod_faults(catalog: Catalog) -> Iterator[Fault]:
             secrets={},
             tls=True,
         )
-        for path, sentence in faults(catalog.kubernetes.pod, _plain_pod(anyone, site_of(catalog), prove_home=True)):
+        plain = _plain_pod(anyone, site_of(catalog), prove_home=True, beside_others=True)
+        for path, sentence in faults(catalog.kubernetes.pod, plain):
             yield Fault(("kubernetes", *path), sentence)
 
 
-def _plain_pod(spec: ServerSpec, site: Site, *, prove_home: bool) -> dict[str, Any]:
+def _plain_pod(spec: ServerSpec, site: Site, *, prove_home: bool, beside_others: bool) -> dict[str, Any]:
     """The pod without the catalog's own words for it."""
     whole = V1Pod(
         api_version="v1",
@@ -166,7 +171,7 @@ def _plain_pod(spec: ServerSpec, site: Site, *, prove_home: bool) -> dict[str, A
             security_context=_pod_security(site, spec.supplemental_groups),
             containers=[_notebook(spec, site, prove_home=prove_home)],
             volumes=_volumes(spec, site),
-            affinity=_with_the_home(spec) if _stays_on_a_node(site) else None,
+            affinity=_with_the_home(spec) if beside_others and _stays_on_a_node(site) else None,
             node_selector=site.settings.node_selector or None,
             tolerations=_tolerations(site),
             priority_class_name=site.settings.priority_class,

@@ -16,8 +16,9 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections import defaultdict
 from contextlib import aclosing
-from typing import Any
+from typing import Any, TypeGuard
 
 from stateroom.backends.base import Life, ServerState
 from stateroom.backends.kubernetes.cluster import Cluster, Expired
@@ -25,6 +26,7 @@ from stateroom.backends.kubernetes.manifests import selector
 from stateroom.backends.kubernetes.observation import Seen, seen_from_pod, version_of
 from stateroom.backends.waiters import Waiters
 from stateroom.errors import BackendError, BackendUnavailable
+from stateroom.names import ServerRef
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class PodWatch:
         self._cluster = cluster
         self._hub = hub
         self._seen: dict[str, Seen] = {}
+        self._of_user: defaultdict[str, set[str]] = defaultdict(set)  # the names of those seen
         self._version = 0  # of the cluster's memory, to which the picture is complete; 0 while it must be listed
         self._listed = False
         self._attempted = asyncio.Event()  # the first list was made, or failed
@@ -72,6 +75,10 @@ class PodWatch:
     def seen(self, name: str) -> Seen | None:
         """The pod itself as it was last heard of."""
         return self._seen.get(name)
+
+    def has_sibling_of(self, ref: ServerRef) -> bool:
+        """Whether another server of the same user is there; True while that is not known."""
+        return not self._listed or bool(self._of_user.get(ref.user, set()) - {ref.name})
 
     async def changed(self, name: str, known: ServerState | None) -> ServerState:
         """Wait until a pod's state is another than `known`. Outlasts a cluster that is away."""
@@ -184,17 +191,22 @@ class PodWatch:
 
     def _take(self, seen: Seen) -> None:
         known = self._seen.get(seen.name)
-        if (known is not None and known.version > seen.version) or not self._is_ours(seen):
+        if (known is not None and known.version > seen.version) or not self._is_ours(seen.ref, seen.name):
             return
         self._seen[seen.name] = seen
+        self._of_user[seen.ref.user].add(seen.name)
         self._waiting.wake(seen.name)
 
     def _forget(self, name: str, uid: str = "") -> None:
         known = self._seen.get(name)
         if known is not None and uid in ("", known.uid):
             del self._seen[name]
+            user = known.ref.user if known.ref else ""
+            self._of_user[user].discard(name)
+            if not self._of_user[user]:
+                del self._of_user[user]
             self._waiting.wake(name)
 
-    def _is_ours(self, seen: Seen) -> bool:
+    def _is_ours(self, ref: ServerRef | None, name: str) -> TypeGuard[ServerRef]:
         """Whether it is the server that has this name by rule."""
-        return seen.ref is not None and seen.ref.hub == self._hub and seen.ref.name == seen.name
+        return ref is not None and ref.hub == self._hub and ref.name == name

@@ -111,7 +111,7 @@ def _pod(client: Client, place: Installation) -> Iterator[Finding]:
     if found:
         return
     spec = _a_servers_spec(place.catalog, place.hub_id or "none")
-    body = manifests.pod(spec, manifests.site_of(place.catalog), prove_home=True)
+    body = manifests.pod(spec, manifests.site_of(place.catalog), prove_home=True, beside_others=True)
     try:
         client.ask(client.cluster.create("pods", body, dry_run=True))
     except EngineRefused as error:
