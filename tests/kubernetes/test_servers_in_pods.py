@@ -96,6 +96,7 @@ async def test_a_home_is_kept_across_pods_and_its_servers_share_it(subject: Kube
 
 async def test_a_users_further_server_goes_where_the_home_is(subject: KubernetesSubject) -> None:
     spec, second = make_spec(subject), make_spec(subject, server="second")
+    await subject.backend.list()  # until then it may be that there are others
     await start(subject, spec)
     assert core().read_namespaced_pod(spec.ref.name, subject.namespace).spec.affinity is None
     await start(subject, second)
