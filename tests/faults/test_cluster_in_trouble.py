@@ -19,7 +19,7 @@ from harness.hub import PATIENCE, Person, wait_for
 from harness.pods import core, namespace_of_its_own
 from stateroom.backends.memory import Behaviour
 
-from .cluster_scene import CATALOG, ClusterMoment, ClusterScene, assert_all_is_well, cluster_answers
+from .cluster_scene import CATALOG, ClusterMoment, ClusterScene, assert_all_is_well, wait_for_the_cluster
 from .moments import FULL, TRIALS, assert_is_sentence, spread, start_and_hear, stop_and_hear
 
 AWAY_SECONDS = 60.0 if FULL else 8.0
@@ -108,7 +108,7 @@ def test_a_part_of_the_cluster_is_away(scene: ClusterScene, victim: Person, when
         going = ClusterMoment(scene.proxy, begin, 1, verb).come(lambda: work(victim))
         time.sleep(AWAY_SECONDS)
     end()
-    wait_for(cluster_answers, "the cluster")
+    wait_for_the_cluster()
     if going is not None and (words := going.result(PATIENCE)):
         assert_is_sentence(words)
     assert_all_is_well(scene, before, victim)
@@ -125,5 +125,5 @@ def test_a_node_is_gone(scene: ClusterScene, victim: Person) -> None:
         wait_for(lambda: not bystander.active(), "the hub's word of the end", seconds=120)
     finally:
         kubelet.start()
-    wait_for(cluster_answers, "the node")
+    wait_for_the_cluster()
     assert_all_is_well(scene, before, victim, lost=[bystander.name])
