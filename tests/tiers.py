@@ -416,7 +416,7 @@ def stop_own_cluster() -> None:
 def need_image() -> None:
     """The unified image, built from these very files."""
     print("Building the unified image, if its files changed ...", flush=True)
-    if call([tool("stateroom"), "images", "build"]) != 0:
+    if call([tool("stateroom"), "images", "build", "unified"]) != 0:
         raise Unmet("the unified image could not be built; the words of `stateroom images build` are above")
 
 

@@ -1,14 +1,13 @@
-"""The image that ships with Stateroom, and how it is built.
+"""How the images that ship with Stateroom are built.
 
-The image carries a hash of the files it was made from, so that one look tells
+An image carries a hash of the files it was made from, so that one look tells
 whether it is the one that belongs to this version, and a build happens only
-when it is not. Its base comes from a registry where one answers; elsewhere
+when it is not. Their base comes from a registry where one answers; elsewhere
 mmdebstrap makes it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import re
@@ -28,8 +27,8 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 from stateroom.errors import SetupError
+from stateroom.recipes import Recipe
 
-UNIFIED = "stateroom/unified:1"
 SOURCE_LABEL = "io.stateroom.source"
 STAGE_LABEL = "io.stateroom.stage"  # on the first stage of the Dockerfile alone
 
@@ -47,7 +46,6 @@ _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 # What the long steps of the Dockerfile are called for the person who waits.
 _TITLES = (
-    ("pip install", "Installing JupyterLab and the libraries"),
     ("apt-get install", "Installing Debian packages"),
     ("COPY --from", "Putting the image together"),
 )
@@ -66,67 +64,42 @@ class BuildStep:
 Report = Callable[[BuildStep], None]
 
 
-def sources() -> Path:
-    """The folder of the unified image's files: inside an installed package, else in the checkout."""
-    package = Path(__file__).parent
-    shipped = package / "shipped" / "images" / "unified"
-    return shipped if shipped.is_dir() else package.parent.parent / "images" / "unified"
-
-
-def build_unified(
-    engine: docker.APIClient,
-    source: Path,
-    reference: str,
-    report: Report,
-    log: Path,
-    *,
-    rebuild: bool = False,
-) -> bool:
+def build(engine: docker.APIClient, recipe: Recipe, report: Report, log: Path, *, rebuild: bool = False) -> bool:
     """Build the image unless the engine has it from these very files; whether it was built.
 
     `rebuild` builds it from nothing, with a new base. `log` gets all that the
     build writes. Raises SetupError.
     """
-    digest = source_hash(source)
-    with _said_in_one_sentence(log):
-        if not rebuild and is_current(engine, reference, digest):
+    with _said_in_one_sentence(recipe, log):
+        if not rebuild and is_current(engine, recipe):
             return False
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8") as written:
-            predecessors = {_image_id(engine, name) for name in (reference, _REGISTRY_BASE, _OWN_BASE)}
+            predecessors = {_image_id(engine, name) for name in (recipe.reference, _REGISTRY_BASE, _OWN_BASE)}
             base = _base(engine, report, written, renew=rebuild)
             entries = engine.build(
-                fileobj=io.BytesIO(build_context(source, ca_bundle(os.environ))),
+                fileobj=io.BytesIO(build_context(recipe.files, ca_bundle(os.environ))),
                 custom_context=True,
-                tag=reference,
+                tag=recipe.reference,
                 buildargs={"BASE": base},
-                labels={SOURCE_LABEL: digest},
+                labels={SOURCE_LABEL: recipe.digest},
                 nocache=rebuild,
                 rm=True,
                 forcerm=True,
                 decode=True,
             )
-            used = follow_build(entries, report, written)
+            used = follow_build(entries, report, written, recipe.installs)
         _remove_superseded(engine, predecessors, used)
     return True
 
 
-def is_current(engine: docker.APIClient, reference: str, digest: str) -> bool:
-    """Whether the engine has the image, made from files with this hash."""
+def is_current(engine: docker.APIClient, recipe: Recipe) -> bool:
+    """Whether the engine has the image, made from these very files."""
     try:
-        image = engine.inspect_image(reference)
+        image = engine.inspect_image(recipe.reference)
     except ImageNotFound:
         return False
-    return (image["Config"].get("Labels") or {}).get(SOURCE_LABEL) == digest
-
-
-def source_hash(source: Path) -> str:
-    """One hash over the names and contents of all files below `source`."""
-    total = hashlib.sha256()
-    for path in _files(source):
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-        total.update(f"{path.relative_to(source).as_posix()}\0{content}\n".encode())
-    return total.hexdigest()
+    return (image["Config"].get("Labels") or {}).get(SOURCE_LABEL) == recipe.digest
 
 
 def ca_bundle(environment: Mapping[str, str]) -> Path | None:
@@ -135,14 +108,13 @@ def ca_bundle(environment: Mapping[str, str]) -> Path | None:
     return next((Path(name) for name in named if name and Path(name).is_file()), None)
 
 
-def build_context(source: Path, bundle: Path | None) -> bytes:
-    """A tar of the image's files, with the CA bundle as `ca.crt` for the build's first stage.
+def build_context(files: Mapping[str, bytes], bundle: Path | None) -> bytes:
+    """A tar of an image's files, with the CA bundle as `ca.crt` for the build's first stage.
 
     The modes do not depend on how the files were installed: scripts may be run, the rest may be read.
     """
-    files = {path.relative_to(source).as_posix(): path.read_bytes() for path in _files(source)}
     if bundle:
-        files["ca.crt"] = bundle.read_bytes()
+        files = {**files, "ca.crt": bundle.read_bytes()}
     content = io.BytesIO()
     with tarfile.open(fileobj=content, mode="w") as archive:
         for name, data in files.items():
@@ -153,7 +125,7 @@ def build_context(source: Path, bundle: Path | None) -> bytes:
     return content.getvalue()
 
 
-def follow_build(entries: Iterable[Mapping[str, Any]], report: Report, log: TextIO) -> frozenset[str]:
+def follow_build(entries: Iterable[Mapping[str, Any]], report: Report, log: TextIO, installs: str) -> frozenset[str]:
     """Log and report what the engine tells of a build; the short ids of the images it went through.
 
     Raises SetupError with the step that failed and its last words.
@@ -168,7 +140,7 @@ def follow_build(entries: Iterable[Mapping[str, Any]], report: Report, log: Text
             if found := _IMAGE_ID.fullmatch(line):
                 used.add(found[1])
             elif found := _STEP.fullmatch(line):
-                step = BuildStep(int(found[1]), int(found[2]), _title(found[3], step.title))
+                step = BuildStep(int(found[1]), int(found[2]), _title(found[3], step.title, installs))
                 tail.clear()
                 report(step)
             elif line.strip():
@@ -201,7 +173,9 @@ def _plain(text: str) -> str:
     return _CONTROL.sub("", text)
 
 
-def _title(instruction: str, before: str) -> str:
+def _title(instruction: str, before: str, installs: str) -> str:
+    if "pip install" in instruction:
+        return f"Installing {installs}"
     # The quick steps between pass under the title of the one before.
     return next((title for part, title in _TITLES if part in instruction), before)
 
@@ -220,17 +194,9 @@ def _shortened(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
 
 
-def _files(source: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in source.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and not path.name.startswith(".")
-    )
-
-
 @contextmanager
-def _said_in_one_sentence(log: Path) -> Iterator[None]:
-    prefix = "The notebook image could not be built: "
+def _said_in_one_sentence(recipe: Recipe, log: Path) -> Iterator[None]:
+    prefix = f"The {recipe.title} could not be built: "
     try:
         yield
     except SetupError as error:

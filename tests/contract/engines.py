@@ -176,7 +176,7 @@ def engine_client() -> Iterator[docker.APIClient]:
         client = connect()
         client.inspect_image(BASE_IMAGE)
     except ImageNotFound:
-        pytest.skip(f"{BASE_IMAGE} is not on the engine; build it with: stateroom images build")
+        pytest.skip(f"{BASE_IMAGE} is not on the engine; build it with: stateroom images build unified")
     except DockerException as error:
         pytest.skip(f"no Docker engine answers: {error}")
     yield client

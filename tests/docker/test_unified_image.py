@@ -17,7 +17,8 @@ from docker.errors import DockerException
 from docker.models.containers import Container
 from docker.types import Mount
 
-from stateroom.images import UNIFIED, build_unified, ca_bundle, sources
+from stateroom.images import build, ca_bundle
+from stateroom.recipes import UNIFIED, unified
 
 DOCUMENTATION = Path(__file__).parents[2] / "images" / "README.md"
 HARDENED = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "init": True}
@@ -32,7 +33,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[docker.DockerCl
     except DockerException as error:
         pytest.skip(f"no Docker engine answers: {error}")
     log = tmp_path_factory.mktemp("image") / "build.log"
-    build_unified(client.api, sources(), UNIFIED, lambda _: None, log)
+    build(client.api, unified(), lambda _: None, log)
     yield client
     client.close()
 

@@ -11,8 +11,8 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from stateroom.backends.docker.firewall import lift_isolation
-from stateroom.images import UNIFIED
 from stateroom.names import HUB, USER, HomeRef, ServerRef
+from stateroom.recipes import UNIFIED
 
 _LIMITS = """
 cd /sys/fs/cgroup

@@ -9,7 +9,7 @@ import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
 
-from stateroom.images import UNIFIED
+from stateroom.recipes import UNIFIED
 
 
 def skip_without_image() -> None:
@@ -21,7 +21,7 @@ def skip_without_image() -> None:
     try:
         engine.images.get(UNIFIED)
     except ImageNotFound:
-        pytest.skip(f"{UNIFIED} is not on the engine; build it with: stateroom images build")
+        pytest.skip(f"{UNIFIED} is not on the engine; build it with: stateroom images build unified")
     except DockerException as error:
         pytest.skip(f"no Docker engine answers: {error}")
     finally:

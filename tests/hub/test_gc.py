@@ -14,8 +14,8 @@ from harness.command import Outcome, run
 from harness.hub import Hub, Person, running_hub
 from harness.servers import Servers
 from harness.skips import skip_without_image
-from stateroom.images import UNIFIED
 from stateroom.names import HELPER, HomeRef, ServerRef, network_name
+from stateroom.recipes import UNIFIED
 
 
 def gc(hub: Hub, *more: str) -> Outcome:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import requests
 
 from harness.hub import Hub, Person
-from stateroom.images import UNIFIED
 from stateroom.names import ServerRef
+from stateroom.recipes import UNIFIED
 
 NOTE = "/home/jovyan/notebooks/note"
 

@@ -12,12 +12,12 @@ ROOT = Path(__file__).parents[2]
 _WHERE = """
 from stateroom.cli.proxy import _SOURCES
 from stateroom.cli.up import shipped_catalog
-from stateroom.images import sources
-print(shipped_catalog(), sources(), _SOURCES, sep="\\n")
+from stateroom.recipes import folder_of
+print(shipped_catalog(), folder_of("unified").parent, _SOURCES, sep="\\n")
 """
 
 
-def test_an_installed_wheel_brings_catalog_image_and_proxy_along(tmp_path: Path) -> None:
+def test_an_installed_wheel_brings_catalog_images_and_proxy_along(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, ROOT]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("stateroom-*.whl")
@@ -30,7 +30,7 @@ def test_an_installed_wheel_brings_catalog_image_and_proxy_along(tmp_path: Path)
     catalog, images, proxy = map(Path, told.stdout.split())
     assert all(path.is_relative_to(installed) for path in (catalog, images, proxy))
     assert catalog.read_bytes() == (ROOT / "config" / "catalog.yaml").read_bytes()
-    assert files(images) == files(ROOT / "images" / "unified")
+    assert files(images) == files(ROOT / "images")
     assert (proxy / "package-lock.json").is_file()
 
 

@@ -21,8 +21,9 @@ import stateroom
 from harness.command import run
 from stateroom import accounts
 from stateroom.accounts import AccountStore
-from stateroom.cli import images, up
+from stateroom.cli import up
 from stateroom.cli.data import DataFolder, Settings
+from stateroom.recipes import UNIFIED
 
 PASSWORD = "correct horse battery"
 ROOT = Path(__file__).parents[2]
@@ -396,4 +397,4 @@ class TestDown:
 
 
 def test_the_images_that_up_builds_is_the_one_that_ships() -> None:
-    assert images.UNIFIED in up.shipped_catalog().read_text()
+    assert UNIFIED in up.shipped_catalog().read_text()

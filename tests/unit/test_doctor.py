@@ -30,10 +30,10 @@ from stateroom.cli.docker.findings import (
     restart_finding,
 )
 from stateroom.cli.findings import Finding, Verdict, data_room_finding, ok, orphans_finding
-from stateroom.images import UNIFIED
 from stateroom.loading import parse_catalog
 from stateroom.names import HELPER, network_name
 from stateroom.quantity import GiB, MiB
+from stateroom.recipes import UNIFIED
 
 DOCKER: dict[str, Any] = {"Version": "24.0.7", "ApiVersion": "1.43", "Components": [{"Name": "Engine"}]}
 PODMAN = {**DOCKER, "Version": "4.3.1", "ApiVersion": "1.41", "Components": [{"Name": "Podman Engine"}]}

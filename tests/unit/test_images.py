@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import re
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,18 +13,8 @@ import requests
 from docker.errors import APIError, ImageNotFound
 
 from stateroom.errors import SetupError
-from stateroom.images import (
-    SOURCE_LABEL,
-    UNIFIED,
-    BuildStep,
-    build_context,
-    build_unified,
-    ca_bundle,
-    follow_build,
-    is_current,
-    source_hash,
-    sources,
-)
+from stateroom.images import SOURCE_LABEL, BuildStep, build, build_context, ca_bundle, follow_build, is_current
+from stateroom.recipes import UNIFIED, Recipe
 
 BASE = "debian:bookworm-slim"
 GOOD_BUILD = (
@@ -83,13 +71,13 @@ class FakeEngine:
         self.labels[reference] = dict(labels)
 
 
+FILES = {"Dockerfile": b"FROM scratch\n", "bin/start": b"#!/bin/sh\n"}
+RECIPE = Recipe("unified", "notebook image", UNIFIED, "the libraries", FILES)
+
+
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    folder = tmp_path / "unified"
-    (folder / "bin").mkdir(parents=True)
-    (folder / "Dockerfile").write_text("FROM scratch\n")
-    (folder / "bin" / "start").write_text("#!/bin/sh\n")
-    return folder
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "build.log"
 
 
 @pytest.fixture
@@ -97,35 +85,24 @@ def steps() -> list[BuildStep]:
     return []
 
 
-def built(engine: FakeEngine, source: Path, **options: bool) -> bool:
-    return build_unified(engine, source, UNIFIED, lambda _: None, source.parent / "build.log", **options)
+def built(engine: FakeEngine, log: Path, **options: bool) -> bool:
+    return build(engine, RECIPE, lambda _: None, log, **options)
 
 
-def refusal(engine: FakeEngine, source: Path) -> str:
+def refusal(engine: FakeEngine, log: Path) -> str:
     with pytest.raises(SetupError) as caught:
-        built(engine, source)
+        built(engine, log)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
 
-def test_the_hash_tells_names_and_contents_apart(source: Path) -> None:
-    before = source_hash(source)
-    (source / "bin" / "__pycache__").mkdir()
-    (source / "bin" / "__pycache__" / "start.pyc").write_bytes(b"\0")
-    assert source_hash(source) == before
-    (source / "bin" / "start").rename(source / "bin" / "begin")
-    renamed = source_hash(source)
-    (source / "bin" / "begin").write_text("#!/bin/sh\necho\n")
-    assert len({before, renamed, source_hash(source)}) == 3
-
-
-def test_the_context_holds_scripts_that_may_run_and_the_certificates(source: Path) -> None:
-    bundle = source.parent / "some.pem"
+def test_the_context_holds_scripts_that_may_run_and_the_certificates(tmp_path: Path) -> None:
+    bundle = tmp_path / "some.pem"
     bundle.write_text("certificates")
-    with tarfile.open(fileobj=io.BytesIO(build_context(source, bundle))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(build_context(RECIPE.files, bundle))) as archive:
         modes = {entry.name: entry.mode for entry in archive}
     assert modes == {"Dockerfile": 0o644, "bin/start": 0o755, "ca.crt": 0o644}
-    with tarfile.open(fileobj=io.BytesIO(build_context(source, None))) as archive:
+    with tarfile.open(fileobj=io.BytesIO(build_context(RECIPE.files, None))) as archive:
         assert "ca.crt" not in archive.getnames()
 
 
@@ -139,7 +116,7 @@ def test_certificates_named_for_pip_come_first(tmp_path: Path) -> None:
 
 def test_a_build_is_told_in_steps(steps: list[BuildStep]) -> None:
     log = io.StringIO()
-    used = follow_build(GOOD_BUILD, steps.append, log)
+    used = follow_build(GOOD_BUILD, steps.append, log, "the libraries")
     assert used == {"aaaaaaaaaaaa", "bbbbbbbbbbbb"}
     assert (steps[0].number, steps[0].total) == (0, 1)
     assert BuildStep(2, 2, "Installing Debian packages", "Get:1 git") in steps
@@ -152,12 +129,12 @@ def test_lines_in_pieces_and_colours_are_put_right(steps: list[BuildStep]) -> No
         {"stream": "3 : RUN y\n\x1b[91mWARN"},
         {"stream": "ING\x1b[0m\n"},
     ]
-    follow_build(entries, steps.append, io.StringIO())
+    follow_build(entries, steps.append, io.StringIO(), "the libraries")
     assert (steps[-1].number, steps[-1].line) == (2, "WARNING")
 
 
 def test_a_line_that_looks_like_the_end_is_not_one(steps: list[BuildStep]) -> None:
-    follow_build([{"stream": "Step 1/1 : RUN x\nerror: no matter\n"}], steps.append, io.StringIO())
+    follow_build([{"stream": "Step 1/1 : RUN x\nerror: no matter\n"}], steps.append, io.StringIO(), "the libraries")
     assert steps[-1].line == "error: no matter"
 
 
@@ -170,50 +147,50 @@ def test_a_line_that_looks_like_the_end_is_not_one(steps: list[BuildStep]) -> No
         ("OSError: [Errno 28] No space left on device\n", "the disk is full"),
     ],
 )
-def test_a_failed_build_is_one_sentence_with_its_log(source: Path, output: str, said: str) -> None:
+def test_a_failed_build_is_one_sentence_with_its_log(log: Path, output: str, said: str) -> None:
     entries = (
         {"stream": "Step 4/9 : RUN pip install\n" + output},
         {"error": "The command returned a non-zero code: 1"},
     )
-    message = refusal(FakeEngine(entries, **{BASE: {}}), source)
+    message = refusal(FakeEngine(entries, **{BASE: {}}), log)
     assert said in message
-    assert str(source.parent / "build.log") in message
-    assert "non-zero code" in (source.parent / "build.log").read_text()
+    assert str(log) in message
+    assert "non-zero code" in log.read_text()
     assert "disk" in message or "step 4 of 9" in message
 
 
-def test_a_long_line_is_shortened(source: Path) -> None:
+def test_a_long_line_is_shortened(log: Path) -> None:
     entries = ({"stream": "Step 1/1 : RUN x\n" + "x" * 5000}, {"error": "no"})
-    assert len(refusal(FakeEngine(entries, **{BASE: {}}), source)) < 500
+    assert len(refusal(FakeEngine(entries, **{BASE: {}}), log)) < 500
 
 
-def test_the_engines_own_refusal_is_one_sentence(source: Path) -> None:
+def test_the_engines_own_refusal_is_one_sentence(log: Path) -> None:
     class Refusing(FakeEngine):
         def build(self, **_: Any) -> Iterator[Mapping[str, Any]]:
             raise APIError("500", explanation="write /var/lib/docker/tmp: no space left on device")
 
-    assert "the disk is full" in refusal(Refusing(**{BASE: {}}), source)
+    assert "the disk is full" in refusal(Refusing(**{BASE: {}}), log)
 
 
-def test_an_image_of_these_files_is_up_to_date(source: Path) -> None:
-    engine = FakeEngine(**{UNIFIED: {SOURCE_LABEL: source_hash(source)}})
-    assert is_current(engine, UNIFIED, source_hash(source))
-    assert not built(engine, source)
+def test_an_image_of_these_files_is_up_to_date(log: Path) -> None:
+    engine = FakeEngine(**{UNIFIED: {SOURCE_LABEL: RECIPE.digest}})
+    assert is_current(engine, RECIPE)
+    assert not built(engine, log)
     assert not engine.built
-    assert not (source.parent / "build.log").exists()
+    assert not log.exists()
 
 
 @pytest.mark.parametrize("images", [{}, {UNIFIED: {}}, {UNIFIED: {SOURCE_LABEL: "another"}}])
-def test_an_image_of_other_files_is_built_again(source: Path, images: dict[str, dict[str, str]]) -> None:
+def test_an_image_of_other_files_is_built_again(log: Path, images: dict[str, dict[str, str]]) -> None:
     engine = FakeEngine(**images, **{BASE: {}})
-    assert built(engine, source)
+    assert built(engine, log)
     assert engine.built[0]["buildargs"] == {"BASE": BASE}
     assert not engine.built[0]["nocache"]
-    assert not built(engine, source)
+    assert not built(engine, log)
     assert engine.asked_registry == 0
 
 
-def test_what_a_build_replaces_is_removed_and_nothing_else(source: Path) -> None:
+def test_what_a_build_replaces_is_removed_and_nothing_else(log: Path) -> None:
     engine = FakeEngine(**{UNIFIED: {}, BASE: {}})
     old_image, old_stage, new_stage, foreign = (
         engine.ids[UNIFIED],
@@ -222,20 +199,20 @@ def test_what_a_build_replaces_is_removed_and_nothing_else(source: Path) -> None
         "sha256:" + "d" * 64,
     )
     engine.unnamed = {old_stage: True, new_stage: True, foreign: False}
-    built(engine, source)
+    built(engine, log)
     assert sorted(engine.removed) == sorted([old_image, old_stage])
 
 
-def test_an_image_that_is_still_in_use_stays(source: Path) -> None:
+def test_an_image_that_is_still_in_use_stays(log: Path) -> None:
     class InUse(FakeEngine):
         def remove_image(self, name: str) -> None:
             raise APIError("409", explanation=f"{name} is used by a running container")
 
-    assert built(InUse(**{UNIFIED: {}, BASE: {}}), source)
+    assert built(InUse(**{UNIFIED: {}, BASE: {}}), log)
 
 
 def test_without_a_registry_mmdebstrap_makes_the_base(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     programs = tmp_path / "programs"
     programs.mkdir()
@@ -244,30 +221,17 @@ def test_without_a_registry_mmdebstrap_makes_the_base(
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(programs))
     engine = FakeEngine()
-    assert built(engine, source)
+    assert built(engine, log)
     assert engine.asked_registry == 1
     assert engine.timeout == 60
     assert engine.built[0]["buildargs"] == {"BASE": "stateroom/base:bookworm"}
-    assert "making bookworm" in (source.parent / "build.log").read_text()
+    assert "making bookworm" in log.read_text()
 
 
 def test_without_registry_and_mmdebstrap_the_sentence_says_what_to_do(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
-    message = refusal(FakeEngine(), source)
+    message = refusal(FakeEngine(), log)
     assert "apt-get install mmdebstrap" in message
     assert BASE in message
-
-
-def test_the_shipped_files_are_found() -> None:
-    assert (sources() / "Dockerfile").is_file()
-    assert json.loads((sources() / "overrides.json").read_text())
-
-
-def test_the_lock_pins_everything_and_names_no_machine() -> None:
-    lines = (sources() / "requirements.lock").read_text().split()
-    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line) for line in lines)
-    assert any(line.startswith("jupyterhub==6.") for line in lines)
-    # Costs each start of a server two seconds for a check that notebooks do not need.
-    assert not any(line.startswith(("rfc3987-syntax", "lark")) for line in lines)

@@ -1,50 +1,117 @@
-"""`stateroom images build`: the image that ships with Stateroom, made on this engine."""
+"""`stateroom images`: the images that ship with Stateroom, made on this engine and brought to a cluster."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
 import platformdirs
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 from stateroom.cli.docker.engine import connected
-from stateroom.images import UNIFIED, BuildStep, Report, build_unified, sources
+from stateroom.delivery import IMPORT, Share, load, push
+from stateroom.images import BuildStep, Report, build
+from stateroom.recipes import RECIPES, Recipe
 
 _LOG = "image-build.log"
+_ALL = ", ".join(RECIPES)
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `images` and what it can do."""
-    images = commands.add_parser("images", help="build the notebook image that ships with Stateroom")
-    verbs = images.add_subparsers(dest="verb", required=True)
-    build = verbs.add_parser("build", help=f"build {UNIFIED}, unless it is there and up to date")
-    build.add_argument("--rebuild", action="store_true", help="build it anew, with a new base image")
-    build.set_defaults(run=run)
+    images = commands.add_parser("images", help="build the images that ship with Stateroom; bring them to a cluster")
+    verbs = images.add_subparsers(dest="verb", required=True, metavar="COMMAND")
+    builds = verbs.add_parser("build", help="build them, unless they are there and up to date")
+    builds.add_argument("--rebuild", action="store_true", help="build them anew, with a new base image")
+    builds.set_defaults(run=run_build)
+    pushes = verbs.add_parser("push", help="push them to a registry, from which a cluster takes them")
+    pushes.add_argument("registry", help="with a path if need be: registry.example/notebooks")
+    pushes.set_defaults(run=run_push)
+    loads = verbs.add_parser("load", help="give them to a node of a cluster without a registry")
+    loads.add_argument(
+        "--with",
+        dest="command",
+        default=IMPORT,
+        help=f'the command that takes an image on its input, such as "k3s ctr images import -" (default: "{IMPORT}")',
+    )
+    loads.set_defaults(run=run_load)
+    for verb in (builds, pushes, loads):
+        verb.add_argument(
+            "images", nargs="*", type=_known, metavar="IMAGE", help=f"{_ALL}; all of them if none is named"
+        )
 
 
-def run(arguments: argparse.Namespace) -> int:
+def run_build(arguments: argparse.Namespace) -> int:
     """Build, and say what came of it."""
     console = Console()
     log_folder = platformdirs.user_log_path("stateroom", appauthor=False)
-    built = build_with_progress(console, connected(), log_folder, rebuild=arguments.rebuild)
-    console.print(f"{UNIFIED} is {'built' if built else 'up to date'}.", highlight=False)
+    engine = connected()
+    for recipe in _recipes(arguments.images):
+        built = build_with_progress(console, engine, recipe, log_folder, rebuild=arguments.rebuild)
+        console.print(f"{recipe.reference} is {'built' if built else 'up to date'}.", highlight=False)
     return 0
 
 
-def build_with_progress(console: Console, engine: docker.APIClient, log_folder: Path, *, rebuild: bool = False) -> bool:
-    """Build the unified image if need be, showing where the build stands; whether it was built.
+def run_push(arguments: argparse.Namespace) -> int:
+    """Push, and say what each is called there."""
+    console, engine = Console(), connected()
+    for recipe in _recipes(arguments.images):
+        with _shared(console, f"Pushing {recipe.reference}") as share:
+            name = push(engine, recipe.reference, arguments.registry, share)
+        console.print(f"{name} is in the registry.", highlight=False, soft_wrap=True)
+    return 0
+
+
+def run_load(arguments: argparse.Namespace) -> int:
+    """Give to a node, and say so."""
+    console, engine = Console(), connected()
+    for recipe in _recipes(arguments.images):
+        with _shared(console, f"Loading {recipe.reference}") as share:
+            load(engine, recipe.reference, arguments.command, share)
+        console.print(f"{recipe.reference} is loaded.", highlight=False, soft_wrap=True)
+    return 0
+
+
+def build_with_progress(
+    console: Console, engine: docker.APIClient, recipe: Recipe, log_folder: Path, *, rebuild: bool = False
+) -> bool:
+    """Build an image if need be, showing where the build stands; whether it was built.
 
     On a terminal that is a bar, elsewhere a line for each kind of step. Raises SetupError.
     """
     log = log_folder / _LOG
     if not console.is_terminal:
-        return build_unified(engine, sources(), UNIFIED, _lines(console), log, rebuild=rebuild)
+        return build(engine, recipe, _lines(console), log, rebuild=rebuild)
     with _bar(console) as progress:
-        return build_unified(engine, sources(), UNIFIED, _follower(progress), log, rebuild=rebuild)
+        return build(engine, recipe, _follower(progress), log, rebuild=rebuild)
+
+
+def _known(name: str) -> str:
+    if name not in RECIPES:
+        raise argparse.ArgumentTypeError(f'"{name}" is no image of Stateroom\'s; there are {_ALL}')
+    return name
+
+
+def _recipes(names: Sequence[str]) -> Iterator[Recipe]:
+    return (RECIPES[name]() for name in names or RECIPES)
+
+
+@contextmanager
+def _shared(console: Console, work: str) -> Iterator[Share]:
+    """A bar for the share of some work that is done; on no terminal a line."""
+    if not console.is_terminal:
+        console.print(work, highlight=False)
+        yield lambda _: None
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task(work, total=1.0)
+        yield lambda done: progress.update(task, completed=done)
 
 
 def _bar(console: Console) -> Progress:

@@ -31,9 +31,10 @@ from stateroom.cli.docker.orphans import find_orphans
 from stateroom.cli.findings import Finding, fail, ok, orphans_finding, unseen, warn
 from stateroom.cli.hub import is_free
 from stateroom.errors import ImageUnfit, SetupError
-from stateroom.images import UNIFIED, is_current, source_hash, sources
+from stateroom.images import is_current
 from stateroom.names import HELPER
 from stateroom.quantity import MiB
+from stateroom.recipes import UNIFIED, unified
 
 ENGINE_TIMEOUT = 10
 _REACH_SECONDS = 15
@@ -138,7 +139,9 @@ def _image(engine: docker.APIClient, reference: str, hub: str) -> Finding:
         found = engine.inspect_image(reference)
     except ImageNotFound:
         if reference == UNIFIED:
-            return fail(f"{reference} is not on the engine", "`stateroom images build` builds it, and so does `up`.")
+            return fail(
+                f"{reference} is not on the engine", "`stateroom images build unified` builds it, and so does `up`."
+            )
         return warn(
             f"{reference} is not on the engine", f"The first start pulls it; `docker pull {reference}` does now."
         )
@@ -146,8 +149,8 @@ def _image(engine: docker.APIClient, reference: str, hub: str) -> Finding:
         facts = facts_from_image(reference, found, read_passwd(engine, found["Id"], {HELPER: hub}))
     except ImageUnfit as error:
         return fail(str(error), "Or take it out of the catalog.")
-    if reference == UNIFIED and not is_current(engine, reference, source_hash(sources())):
-        return warn(f"{reference} was built by another version", "`stateroom images build` builds it anew.")
+    if reference == UNIFIED and not is_current(engine, unified()):
+        return warn(f"{reference} was built by another version", "`stateroom images build unified` builds it anew.")
     return ok(f"{reference} is there, and runs as user {facts.uid}")
 
 

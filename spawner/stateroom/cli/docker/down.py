@@ -17,9 +17,9 @@ from stateroom.cli.docker.engine import answering, stop_engine
 from stateroom.cli.docker.orphans import end_server
 from stateroom.cli.screen import Screen
 from stateroom.errors import CatalogError
-from stateroom.images import UNIFIED
 from stateroom.loading import load_catalog
 from stateroom.names import HUB, KIND, server_from_labels
+from stateroom.recipes import UNIFIED
 
 _AT_ONCE = 8
 

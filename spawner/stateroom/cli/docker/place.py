@@ -22,7 +22,7 @@ from stateroom.cli.images import build_with_progress
 from stateroom.cli.places import Belongings
 from stateroom.cli.screen import Screen
 from stateroom.errors import SetupError
-from stateroom.images import UNIFIED
+from stateroom.recipes import UNIFIED, unified
 
 
 class DockerPlace:
@@ -36,7 +36,7 @@ class DockerPlace:
             )
         with closing(ensure_engine(data, screen)) as engine:
             if any(image.image == UNIFIED for image in catalog.images):
-                built = build_with_progress(screen.console, engine, data.logs)
+                built = build_with_progress(screen.console, engine, unified(), data.logs)
                 screen.line("Image", f"{UNIFIED} {'built' if built else 'is up to date'}")
             settings = replace(settings, homes=catalog.home.docker.path or "")
             data.keep(settings)

@@ -18,7 +18,7 @@ from stateroom.cli.kubernetes.facts import nodes, require_namespace, require_rig
 from stateroom.cli.places import Belongings
 from stateroom.cli.screen import Screen
 from stateroom.errors import EngineRefused, SetupError
-from stateroom.images import UNIFIED
+from stateroom.recipes import UNIFIED
 
 
 class KubernetesPlace:

@@ -1,0 +1,38 @@
+"""The hub's configuration in a cluster.
+
+What the chart decides comes by variables, which README.md lists. What an
+admin adds is in files: YAML with traits (`{Authenticator: {allow_all: true}}`),
+then Python, each kind by name. Secrets of the hub's own are in the variables
+that JupyterHub reads itself.
+"""
+
+import os
+from pathlib import Path
+
+import yaml
+from traitlets.config import Config
+
+import stateroom
+
+c = get_config()  # type: ignore[name-defined] # noqa: F821 - the hub puts it here
+
+data = Path(os.environ.get("STATEROOM_DATA", "/srv/stateroom"))
+catalog = os.environ.get("STATEROOM_CATALOG", "/etc/stateroom/catalog/catalog.yaml")
+further = Path(os.environ.get("STATEROOM_CONFIGURATION", "/etc/stateroom/hub.d"))
+
+stateroom.configure(c, catalog=catalog, backend="kubernetes", data=data)
+
+c.JupyterHub.hub_connect_url = os.environ["STATEROOM_HUB_URL"]
+# The proxy is a pod of its own, so that users' connections outlive the hub's.
+c.ConfigurableHTTPProxy.should_start = False
+c.ConfigurableHTTPProxy.api_url = os.environ["STATEROOM_PROXY_API_URL"]
+c.JupyterHub.cleanup_proxy = False
+
+c.JupyterHub.db_url = os.environ.get("STATEROOM_DATABASE_URL") or f"sqlite:///{data / 'jupyterhub.sqlite'}"
+c.JupyterHub.upgrade_db = True
+c.JupyterHub.allow_named_servers = True
+
+for file in sorted(further.glob("*.yaml")):
+    c.merge(Config(yaml.safe_load(file.read_text()) or {}))
+for file in sorted(further.glob("*.py")):
+    load_subconfig(str(file))  # type: ignore[name-defined] # noqa: F821 - the hub puts it here

@@ -1,0 +1,91 @@
+"""The images that ship with Stateroom, and the files that each is made from."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import distribution
+from pathlib import Path, PurePosixPath
+
+_INSTALLED = distribution("stateroom")
+
+UNIFIED = "stateroom/unified:1"
+HUB_IMAGE = f"stateroom/hub:{_INSTALLED.version}"
+PROXY_IMAGE = f"stateroom/proxy:{_INSTALLED.version}"
+
+_PACKAGE = Path(__file__).parent
+_CODE = "package"  # where the hub's build finds Stateroom itself
+_PROXY_LOCK = ("package.json", "package-lock.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One image. `files` are what its build sees, by their paths there."""
+
+    name: str  # also of its folder, and on the command line
+    title: str
+    reference: str
+    installs: str  # what its longest step installs, for the person who waits
+    files: Mapping[str, bytes] = field(repr=False)
+
+    @property
+    def digest(self) -> str:
+        """One hash over the names and contents of all files."""
+        total = hashlib.sha256()
+        for name in sorted(self.files, key=PurePosixPath):
+            total.update(f"{name}\0{hashlib.sha256(self.files[name]).hexdigest()}\n".encode())
+        return total.hexdigest()
+
+
+def unified() -> Recipe:
+    """The notebook image that the default catalog names."""
+    return Recipe("unified", "notebook image", UNIFIED, "JupyterLab and the libraries", files_of("unified"))
+
+
+def hub() -> Recipe:
+    """The hub of a cluster, with the very Stateroom that builds it."""
+    files = {**files_of("hub"), **_stateroom_itself()}
+    return Recipe("hub", "hub image", HUB_IMAGE, "JupyterHub and its authenticators", files)
+
+
+def proxy() -> Recipe:
+    """The proxy of a cluster, of the same packages as that of `stateroom up`."""
+    lock = {name: (_PACKAGE / "cli" / "proxy" / name).read_bytes() for name in _PROXY_LOCK}
+    return Recipe("proxy", "proxy image", PROXY_IMAGE, "Node.js and the proxy", {**files_of("proxy"), **lock})
+
+
+RECIPES = {"unified": unified, "hub": hub, "proxy": proxy}
+
+
+def folder_of(image: str) -> Path:
+    """The folder of an image's own files: inside an installed package, else in the checkout."""
+    shipped = _PACKAGE / "shipped" / "images" / image
+    return shipped if shipped.is_dir() else _PACKAGE.parent.parent / "images" / image
+
+
+def files_of(image: str) -> dict[str, bytes]:
+    """An image's own files, by their paths in its folder."""
+    return _read(folder_of(image))
+
+
+def _stateroom_itself() -> dict[str, bytes]:
+    """The package as it is here, and what makes it an installed one: its version and its entry points."""
+    code = {
+        f"stateroom/{path}": content for path, content in _read(_PACKAGE).items() if not path.startswith("shipped/")
+    }
+    about = {
+        "METADATA": f"Metadata-Version: 2.1\nName: stateroom\nVersion: {_INSTALLED.version}\n",
+        "entry_points.txt": _INSTALLED.read_text("entry_points.txt") or "",
+    }
+    known = {f"stateroom-{_INSTALLED.version}.dist-info/{name}": text.encode() for name, text in about.items()}
+    return {f"{_CODE}/{path}": content for path, content in {**code, **known}.items()}
+
+
+def _read(folder: Path) -> dict[str, bytes]:
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in found
+        if "__pycache__" not in path.parts and not path.name.startswith(".")
+    }

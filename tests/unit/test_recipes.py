@@ -1,0 +1,65 @@
+"""What the images that ship with Stateroom are made from."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import stateroom
+from stateroom import recipes
+from stateroom.recipes import RECIPES, hub, proxy, unified
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_each_has_a_dockerfile_and_a_lock_that_pins_everything(name: str) -> None:
+    recipe = RECIPES[name]()
+    assert recipe.name == name
+    assert b"\nUSER 1000\n" in recipe.files["Dockerfile"]
+    assert b"io.stateroom.stage=build" in recipe.files["Dockerfile"]
+    lines = recipe.files["requirements.lock"].decode().split()
+    assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line) for line in lines), lines
+
+
+def test_the_hash_tells_names_and_contents_apart() -> None:
+    recipe = replace(unified(), files={"Dockerfile": b"FROM scratch\n", "bin/start": b""})
+    renamed = replace(recipe, files={"Dockerfile": b"FROM scratch\n", "bin/begin": b""})
+    changed = replace(recipe, files={"Dockerfile": b"FROM scratch\n", "bin/start": b"echo\n"})
+    assert len({recipe.digest, renamed.digest, changed.digest}) == 3
+    assert replace(recipe, files=dict(reversed(recipe.files.items()))).digest == recipe.digest
+
+
+def test_what_python_leaves_behind_is_no_part_of_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "unified" / "__pycache__").mkdir(parents=True)
+    (tmp_path / "unified" / "__pycache__" / "x.pyc").touch()
+    (tmp_path / "unified" / "Dockerfile").touch()
+    monkeypatch.setattr(recipes, "folder_of", lambda image: tmp_path / image)
+    assert list(recipes.files_of("unified")) == ["Dockerfile"]
+
+
+def test_the_notebook_image_leaves_out_what_notebooks_do_not_need() -> None:
+    files = unified().files
+    lock = files["requirements.lock"].decode().split()
+    assert json.loads(files["overrides.json"])
+    assert any(line.startswith("jupyterhub==6.") for line in lock)
+    # Costs each start of a server two seconds for a check that notebooks do not need.
+    assert not any(line.startswith(("rfc3987-syntax", "lark")) for line in lock)
+
+
+def test_the_hub_has_the_stateroom_that_builds_it_as_an_installed_package() -> None:
+    files = hub().files
+    code = Path(stateroom.__file__).parent
+    assert files["package/stateroom/spawner.py"] == (code / "spawner.py").read_bytes()
+    assert any(name.startswith("package/stateroom/templates/") for name in files)
+    about = f"package/stateroom-{stateroom.__version__}.dist-info"
+    assert b"stateroom = stateroom.spawner:StateroomSpawner" in files[f"{about}/entry_points.txt"]
+    assert f"\nVersion: {stateroom.__version__}\n".encode() in files[f"{about}/METADATA"]
+    assert not any("shipped/" in name or "__pycache__" in name for name in files)
+
+
+def test_the_proxy_is_that_of_up() -> None:
+    lock = Path(stateroom.__file__).parent / "cli" / "proxy" / "package-lock.json"
+    assert proxy().files["package-lock.json"] == lock.read_bytes()
