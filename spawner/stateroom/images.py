@@ -42,6 +42,7 @@ _TAIL = 30  # lines in which the cause of a failure is looked for
 
 _STEP = re.compile(r"Step (\d+)/(\d+) : (.*)")
 _IMAGE_ID = re.compile(r" ---> ([0-9a-f]{12})")
+_ENGINE_WORDS = "Removing intermediate container"  # the engine's, after what a step itself wrote
 _CONTROL = re.compile(r"\x1b\[[0-9;]*[A-Za-z]|[\x00-\x08\x0b-\x1f\x7f]")
 
 # What the long steps of the Dockerfile are called for the person who waits.
@@ -143,7 +144,7 @@ def follow_build(entries: Iterable[Mapping[str, Any]], report: Report, log: Text
                 step = BuildStep(int(found[1]), int(found[2]), _title(found[3], step.title, installs))
                 tail.clear()
                 report(step)
-            elif line.strip():
+            elif line.strip() and not line.startswith(_ENGINE_WORDS):
                 tail.append(line.strip())
                 step = replace(step, line=line.strip())
                 report(step)

@@ -144,6 +144,7 @@ def test_a_line_that_looks_like_the_end_is_not_one(steps: list[BuildStep]) -> No
         ("ERROR: No matching distribution found for nosuch==1\nbye\n", '"ERROR: No matching distribution found for'),
         ("E: Unable to locate package nosuch\n", '"E: Unable to locate package nosuch"'),
         ("", '"The command returned a non-zero code: 1"'),
+        ("useradd: user 'x' already exists\nRemoving intermediate container 5112\n", "user 'x' already exists"),
         ("OSError: [Errno 28] No space left on device\n", "the disk is full"),
     ],
 )
