@@ -5,6 +5,7 @@ admin adds is in files: YAML with traits (`{Authenticator: {allow_all: true}}`),
 then Python, each kind by name. Secrets of the hub's own are in the variables
 that JupyterHub reads itself.
 """
+# ruff: noqa: INP001 - the hub reads this file where it stands
 
 import os
 from pathlib import Path
