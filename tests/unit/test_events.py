@@ -13,6 +13,7 @@ import pytest
 
 from harness.hub import wait_for
 from stateroom.backends.docker import DockerBackend
+from stateroom.backends.docker.engine import Listener
 from stateroom.catalog import DockerHome
 
 PATIENCE = 10
@@ -71,6 +72,20 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SlowEngi
         yield engine
         engine.let.set()
         engine.shutdown()
+
+
+def test_a_listener_that_ended_keeps_no_socket_until_it_is_collected(engine: SlowEngine) -> None:
+    engine.let.set()
+    before = sockets()
+    with Listener("hub") as listener:
+        assert sockets() > before
+    wait_for(lambda: sockets() == before, "the end of all sockets, those of the engine too")
+    listener.close()
+
+
+def sockets() -> int:
+    links = (link.readlink() for link in Path("/proc/self/fd").iterdir() if link.is_symlink())
+    return sum(str(link).startswith("socket:") for link in links)
 
 
 async def test_what_is_closed_while_it_connects_leaves_no_thread_and_no_connection(engine: SlowEngine) -> None:

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import docker
 import requests.exceptions
@@ -230,6 +230,15 @@ class Listener:
             self._stream.close()
         self._client.close()
         self._pinger.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close it in the thread that read the stream, which alone may let go of its answer too."""
+        self.close()
+        # The SDK shuts the socket down, and leaves it to the garbage collector.
+        self._stream._response.close()  # type: ignore[attr-defined] # noqa: SLF001
 
 
 def connect(timeout: int = _CALL_TIMEOUT) -> docker.APIClient:

@@ -193,7 +193,7 @@ class ServerWatch:
         pause = _FIRST_PAUSE
         while not self._closed.is_set():
             try:
-                with contextlib.closing(Listener(self._hub)) as self._listener:
+                with Listener(self._hub) as self._listener:
                     if self._closed.is_set():  # while it connected: whoever closed the watch did not find it
                         return
                     self._list(self._listener)
