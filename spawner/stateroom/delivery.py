@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -50,34 +51,46 @@ def push(engine: docker.APIClient, reference: str, registry: str, share: Share) 
 
 def load(engine: docker.APIClient, reference: str, command: str, share: Share) -> None:
     """Give an image of the engine's to a command that takes it on its input. Raises SetupError."""
-    try:
-        size = int(_require(engine, reference)["Size"])
-        process = subprocess.Popen(
-            shlex.split(command), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-        )
-    except FileNotFoundError as error:
-        raise SetupError(
-            f'"{error.filename}" is not on this machine. Name the command that gives an image to your cluster\'s node '
-            'with --with, such as --with "k3s ctr images import -".'
-        ) from error
-    with process:
-        assert process.stdin is not None  # noqa: S101 - asked for above
-        assert process.stderr is not None  # noqa: S101 - asked for above
-        given = 0
+    size = int(_require(engine, reference)["Size"])
+    with tempfile.TemporaryFile() as said:  # and no pipe, which a command of many words would fill
         try:
-            for part in engine.get_image(reference):
-                process.stdin.write(part)
-                given += len(part)
-                share(min(1.0, given / max(1, size)))
-            process.stdin.close()
+            process = subprocess.Popen(
+                shlex.split(command), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=said
+            )
+        except FileNotFoundError as error:
+            raise SetupError(
+                f'"{error.filename}" is not on this machine. Name the command that gives an image to your cluster\'s '
+                'node with --with, such as --with "k3s ctr images import -".'
+            ) from error
+        try:
+            with process:
+                _give(engine, reference, process, lambda given: share(min(1.0, given / max(1, size))))
         except BrokenPipeError:
-            pass  # it ended before it had read all; its words follow
+            pass  # it ended before it had read all; its words tell why
         except (DockerException, RequestException) as error:
-            process.kill()
             raise SetupError(f"{reference} could not be read from the engine: {_plain(error)}") from error
-        words = process.stderr.read().decode(errors="replace")
-        if process.wait() != 0:
-            raise SetupError(f'"{command}" did not take {reference}: {_plain(words) or "it said nothing"}')
+        if process.returncode != 0:
+            said.seek(0)
+            words = _plain(said.read().decode(errors="replace")) or "it said nothing."
+            raise SetupError(f'"{command}" did not take {reference}: {words}')
+
+
+def _give(
+    engine: docker.APIClient, reference: str, process: subprocess.Popen[bytes], report: Callable[[int], None]
+) -> None:
+    """Write the image to the process, which is ended where the image breaks off; `report` hears how much it was."""
+    assert process.stdin is not None  # noqa: S101 - a pipe was asked for
+    given = 0
+    try:
+        for part in engine.get_image(reference):
+            process.stdin.write(part)
+            given += len(part)
+            report(given)
+    except BrokenPipeError:  # there is nobody any more
+        raise
+    except BaseException:
+        process.kill()
+        raise
 
 
 def _require(engine: docker.APIClient, reference: str) -> Mapping[str, Any]:

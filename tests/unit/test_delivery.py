@@ -109,3 +109,20 @@ def test_a_command_that_fails_is_told_with_its_last_words() -> None:
     command = f"""{sys.executable} -c "import sys; sys.exit('ctr: \\x1b[1mno socket')" """.strip()
     with pytest.raises(SetupError, match=r"did not take stateroom/hub:1: ctr: .*no socket\."):
         load(engine(), HUB, command, unheard)
+
+
+def test_a_command_that_ends_before_it_has_read_all_is_told_with_its_words() -> None:
+    class Large(FakeEngine):
+        def get_image(self, reference: str) -> Iterator[bytes]:
+            assert reference == HUB
+            for _ in range(100):
+                yield bytes(100_000)
+
+    command = f"""{sys.executable} -c "import sys; sys.exit('no room')" """.strip()
+    with pytest.raises(SetupError, match=r"did not take stateroom/hub:1: no room\."):
+        load(cast("docker.APIClient", Large()), HUB, command, unheard)
+
+
+def test_a_command_of_many_words_does_not_hang() -> None:
+    program = "import sys; sys.stderr.write('x' * 1000000); sys.stdin.buffer.read()"
+    load(engine(), HUB, f'{sys.executable} -c "{program}"', unheard)
