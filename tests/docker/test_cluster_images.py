@@ -10,12 +10,11 @@ from pathlib import Path
 import docker
 import pytest
 import requests
-from docker.errors import DockerException
 
 from harness.command import run
 from harness.hub import wait_for
+from harness.images import engine_with
 from harness.registry import running_registry
-from stateroom.images import build
 from stateroom.recipes import HUB_IMAGE, PROXY_IMAGE, hub, proxy
 
 CATALOG = Path(__file__).parents[2] / "config" / "catalog.yaml"
@@ -26,15 +25,8 @@ HARDENED = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "read_on
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[docker.DockerClient]:
     """An engine that has both images of these files."""
-    try:
-        client = docker.from_env()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine answers: {error}")
-    log = tmp_path_factory.mktemp("images") / "build.log"
-    for recipe in (hub(), proxy()):
-        build(client.api, recipe, lambda _: None, log)
-    yield client
-    client.close()
+    with engine_with(tmp_path_factory.mktemp("images") / "build.log", hub(), proxy()) as engine:
+        yield engine
 
 
 def hub_says(engine: docker.DockerClient, *command: str) -> str:

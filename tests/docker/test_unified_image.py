@@ -13,11 +13,11 @@ from pathlib import Path
 
 import docker
 import pytest
-from docker.errors import DockerException
 from docker.models.containers import Container
 from docker.types import Mount
 
-from stateroom.images import build, ca_bundle
+from harness.images import engine_with
+from stateroom.images import ca_bundle
 from stateroom.recipes import UNIFIED, unified
 
 DOCUMENTATION = Path(__file__).parents[2] / "images" / "README.md"
@@ -28,14 +28,8 @@ PATIENCE = 30  # seconds
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[docker.DockerClient]:
     """An engine that has the image of these files."""
-    try:
-        client = docker.from_env()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine answers: {error}")
-    log = tmp_path_factory.mktemp("image") / "build.log"
-    build(client.api, unified(), lambda _: None, log)
-    yield client
-    client.close()
+    with engine_with(tmp_path_factory.mktemp("image") / "build.log", unified()) as engine:
+        yield engine
 
 
 @pytest.fixture(scope="module")
