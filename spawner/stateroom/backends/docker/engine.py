@@ -238,7 +238,8 @@ class Listener:
         """Close it in the thread that read the stream, which alone may let go of its answer too."""
         self.close()
         # The SDK shuts the socket down, and leaves it to the garbage collector.
-        self._stream._response.close()  # type: ignore[attr-defined] # noqa: SLF001
+        with contextlib.suppress(OSError):  # which would end the thread
+            self._stream._response.close()  # type: ignore[attr-defined] # noqa: SLF001
 
 
 def connect(timeout: int = _CALL_TIMEOUT) -> docker.APIClient:
