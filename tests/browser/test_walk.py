@@ -152,6 +152,7 @@ def save_notebook(page: Page, name: str) -> None:
 
 def stop_server(page: Page, hub: Hub) -> None:
     """Stop the server on the hub's home page."""
-    page.goto(f"{hub.url}/hub/home")
+    # The hub's script loads further ones before the button does anything.
+    page.goto(f"{hub.url}/hub/home", wait_until="networkidle")
     page.get_by_role("button", name="Stop My Server").click()
     expect(page.get_by_role("button", name="Stop My Server")).to_be_hidden()

@@ -194,7 +194,7 @@ def limit_with_pull_of(seconds: float) -> Any:
     return lambda self: real(self) - (SPEC.pull_timeout - seconds if self._pulling_since else 0)
 
 
-async def test_events_that_are_told_again_put_nothing_off_twice(scene: Scene) -> None:
+async def test_events_that_are_told_again_put_nothing_off_twice_and_no_step_back_is_told(scene: Scene) -> None:
     scene.event("Pulling")
     scene.event("Pulled")
     start = scene.begin()
@@ -206,6 +206,7 @@ async def test_events_that_are_told_again_put_nothing_off_twice(scene: Scene) ->
     scene.becomes(running())
     _, deadline = await start
     assert deadline.at - scene.deadline.at < 0.15
+    assert scene.told == ["Fetching the image; this happens once for each node", "Starting your server"]
 
 
 @pytest.mark.parametrize(

@@ -90,6 +90,7 @@ class Pending:
         self._scaling = False  # whether an autoscaler is at work for it
         self._failed_since = 0.0  # since its node failed at something for it
         self._said = ""  # the last thing that went wrong
+        self._told = 0  # how far the events have come, in percent
 
     async def until_running(self, deadline: Deadline, report: Report) -> tuple[Seen, Deadline]:
         """Wait until the pod runs and has an address; also the deadline, put off by pulls and new nodes.
@@ -205,8 +206,10 @@ class Pending:
     def _take(self, event: Mapping[str, Any]) -> BackendError | None:
         """Tell what an event says; the error where it says that there is no hope."""
         reason, message = str(event.get("reason", "")), str(event.get("message", ""))
-        if reason in _TOLD:
-            self._report(_TOLD[reason])
+        # A kubelet whose first try came to nothing does all of it again, and tells it again.
+        if (told := _TOLD.get(reason)) and told.percent > self._told:
+            self._told = told.percent
+            self._report(told)
         match reason:
             case "TriggeredScaleUp" | "Nominated":
                 self._scaling = True
