@@ -23,6 +23,7 @@ further = Path(os.environ.get("STATEROOM_CONFIGURATION", "/etc/stateroom/hub.d")
 
 stateroom.configure(c, catalog=catalog, backend="kubernetes", data=data)
 
+c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
 c.JupyterHub.hub_connect_url = os.environ["STATEROOM_HUB_URL"]
 # The proxy is a pod of its own, so that users' connections outlive the hub's.
 c.ConfigurableHTTPProxy.should_start = False

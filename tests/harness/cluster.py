@@ -118,6 +118,13 @@ def kubectl(folder: Path, *words: str, given: object = None) -> str:
     return run.stdout
 
 
+def program(name: str, folder: Path = FOLDER) -> Path:
+    """A program of the cluster's, such as helm, whether or not a cluster runs. Raises ClusterError."""
+    folder = folder.resolve()
+    (folder / "bin").mkdir(parents=True, exist_ok=True)
+    return _program(folder, name)
+
+
 def fake_nodes(folder: Path, count: int, cidr: str = FAKE_PODS, pods: int = 1000) -> Component:
     """Have nodes that only pretend: their pods are Running at once, at addresses where nobody is.
 

@@ -1,0 +1,133 @@
+{{/* Names, labels, and what pods have in common. */}}
+
+{{- define "stateroom.hub" -}}{{ .Release.Name }}-hub{{- end }}
+{{- define "stateroom.proxy" -}}{{ .Release.Name }}-proxy{{- end }}
+
+{{/* The parsed catalog; {} where the text is none, which the check hook then tells. */}}
+{{- define "stateroom.catalog" -}}
+{{- $catalog := fromYaml .Values.catalog -}}
+{{- if hasKey $catalog "Error" }}{{ $catalog = dict }}{{ end -}}
+{{- toJson $catalog -}}
+{{- end }}
+
+{{/* The catalog's `kubernetes`, as JSON. */}}
+{{- define "stateroom.kubernetes" -}}
+{{- $settings := get (include "stateroom.catalog" . | fromJson) "kubernetes" -}}
+{{- ternary $settings dict (kindIs "map" $settings) | toJson -}}
+{{- end }}
+
+{{/* The namespace of the servers. */}}
+{{- define "stateroom.namespace" -}}
+{{- get (include "stateroom.kubernetes" . | fromJson) "namespace" | default .Release.Namespace -}}
+{{- end }}
+
+{{/* The name of what is in the servers' namespace, where other releases may have theirs. */}}
+{{- define "stateroom.name_there" -}}
+{{- if eq (include "stateroom.namespace" .) .Release.Namespace -}}
+{{ .Release.Name }}
+{{- else -}}
+{{ .Release.Namespace }}.{{ .Release.Name }}
+{{- end }}
+{{- end }}
+
+{{/* The hub's id: always the same for a release, so that an install after an uninstall finds its homes. */}}
+{{- define "stateroom.hub_id" -}}
+{{- $id := printf "%s.%s" .Release.Namespace .Release.Name -}}
+{{- if gt (len $id) 63 }}{{ $id = printf "%s-%s" (trunc 50 $id) (sha256sum $id | trunc 12) }}{{ end -}}
+{{- get (include "stateroom.catalog" . | fromJson) "hub" | default $id -}}
+{{- end }}
+
+{{/* The catalog's images that the nodes are to have, with the policy for pulling them. */}}
+{{- define "stateroom.images" -}}
+{{- $images := dict -}}
+{{- $listed := get (include "stateroom.catalog" . | fromJson) "images" -}}
+{{- range (ternary $listed list (kindIs "slice" $listed)) -}}
+{{- if and (kindIs "map" .) (get . "image") (ne (get . "pull") "never") (or (get . "deprecated") (not (get . "replaced_by"))) -}}
+{{- $_ := set $images (toString .image) (ternary "Always" "IfNotPresent" (eq (get . "pull") "always")) -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $images -}}
+{{- end }}
+
+{{- define "stateroom.selector" -}}
+app.kubernetes.io/name: stateroom
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "stateroom.labels" -}}
+{{ include "stateroom.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{/* The pods of this hub's servers. */}}
+{{- define "stateroom.servers" -}}
+io.stateroom.hub: {{ include "stateroom.hub_id" . | quote }}
+io.stateroom.kind: server
+{{- end }}
+
+{{- define "stateroom.image" -}}
+{{- $own := (index .root.Values .part).image -}}
+{{- $built := printf "stateroom/%s:%s" .part .root.Chart.AppVersion -}}
+{{- $own | default (ternary (printf "%s/%s" (.root.Values.registry | trimSuffix "/") $built) $built (ne .root.Values.registry "")) -}}
+{{- end }}
+
+{{/* What every pod's spec has: where it may run, and as whom. */}}
+{{- define "stateroom.pod" -}}
+enableServiceLinks: false
+securityContext:
+  runAsNonRoot: true
+  runAsUser: 1000
+  runAsGroup: 1000
+  fsGroup: 1000
+  fsGroupChangePolicy: OnRootMismatch
+  seccompProfile: {type: RuntimeDefault}
+{{- with .Values.pull_secrets }}
+imagePullSecrets:
+  {{- range . }}
+  - name: {{ . }}
+  {{- end }}
+{{- end }}
+{{- with .Values.node_selector }}
+nodeSelector: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations: {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.priority_class }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* What every container has. */}}
+{{- define "stateroom.security" -}}
+securityContext:
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* What a container of the hub's image knows of this release; commands read it too. */}}
+{{- define "stateroom.environment" -}}
+- {name: STATEROOM_HUB_ID, value: {{ include "stateroom.hub_id" . | quote }}}
+- {name: STATEROOM_HUB_URL, value: "http://{{ include "stateroom.hub" . }}:8081"}
+- {name: STATEROOM_PROXY_API_URL, value: "http://{{ include "stateroom.proxy" . }}-api:8001"}
+{{- end }}
+
+{{/* Where the hub is below its host, as `base_url` of its configuration has it, without a slash at its end. */}}
+{{- define "stateroom.base_url" -}}
+{{- dig "JupyterHub" "base_url" "/" .Values.hub.config | trimSuffix "/" -}}
+{{- end }}
+
+{{- define "stateroom.secret" -}}
+{{ .Values.secret | default (printf "%s-secrets" .Release.Name) }}
+{{- end }}
+
+{{/* The cluster's DNS, wherever its pods are, and a cache of it on the node. */}}
+{{- define "stateroom.to_dns" -}}
+- to:
+    - {namespaceSelector: {}, podSelector: {matchLabels: {k8s-app: kube-dns}}}
+    - ipBlock: {cidr: 169.254.20.10/32}
+  ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]
+{{- end }}
