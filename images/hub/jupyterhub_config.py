@@ -21,7 +21,8 @@ data = Path(os.environ.get("STATEROOM_DATA", "/srv/stateroom"))
 catalog = os.environ.get("STATEROOM_CATALOG", "/etc/stateroom/catalog/catalog.yaml")
 further = Path(os.environ.get("STATEROOM_CONFIGURATION", "/etc/stateroom/hub.d"))
 
-stateroom.configure(c, catalog=catalog, backend="kubernetes", data=data)
+hub_id = os.environ.get("STATEROOM_HUB_ID", "")
+stateroom.configure(c, catalog=catalog, backend="kubernetes", data=data, hub_id=hub_id)
 
 c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
 c.JupyterHub.hub_connect_url = os.environ["STATEROOM_HUB_URL"]

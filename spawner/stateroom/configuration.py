@@ -24,7 +24,7 @@ from stateroom.backends.docker.network import hub_place
 from stateroom.catalog import Catalog
 from stateroom.handlers import handlers
 from stateroom.home_assignments import home_assignments_file
-from stateroom.hub_id import stored_hub_id
+from stateroom.hub_id import given_hub_id, stored_hub_id
 from stateroom.idle import SCOPES, SERVICE
 from stateroom.loading import watched_catalog_file
 
@@ -34,11 +34,14 @@ _HERE = Path(__file__).parent
 _USUAL_PORT = 8081  # JupyterHub's own
 
 
-def configure(c: Any, *, catalog: str | Path, backend: str = "docker", data: str | Path = ".") -> None:
+def configure(
+    c: Any, *, catalog: str | Path, backend: str = "docker", data: str | Path = ".", hub_id: str = ""
+) -> None:
     """Make the hub of configuration `c` start its servers with Stateroom.
 
     `data` is the folder that keeps the hub's id and which homes were handed to
-    another user; keep it with the hub's database. On Docker this makes the
+    another user; keep it with the hub's database. `hub_id` is the id where the
+    catalog gives none, instead of one that is made once and kept. On Docker this makes the
     servers' network and its packet rules, so the engine must answer, and a
     `hub_port` of the admin's own must be set before. Raises CatalogError or
     BackendError.
@@ -47,7 +50,8 @@ def configure(c: Any, *, catalog: str | Path, backend: str = "docker", data: str
     # What the package logs goes where the hub's own log goes, as the hub does with Tornado's.
     logging.getLogger("stateroom").parent = logging.getLogger("JupyterHub")
     known = watched_catalog_file(path).catalog
-    hub_id = known.hub or stored_hub_id(Path(data))
+    given = given_hub_id(hub_id, "hub_id") if hub_id else ""
+    hub_id = known.hub or given or stored_hub_id(Path(data))
     c.JupyterHub.spawner_class = "stateroom"
     _never_give_a_number_twice()
     c.StateroomSpawner.catalog = str(path)

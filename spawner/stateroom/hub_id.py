@@ -11,6 +11,14 @@ from stateroom.errors import CatalogError, CatalogFault
 _FILE = "hub-id"
 
 
+def given_hub_id(text: str, source: str) -> str:
+    """The hub's id that an option or a variable, `source`, gives. Raises CatalogError for what is no id."""
+    try:
+        return parse_id(text)
+    except ValueError as error:
+        raise CatalogError([CatalogFault(source, str(error))]) from error
+
+
 def stored_hub_id(data: Path) -> str:
     """The hub's id kept in `data`, made at the first call. Raises CatalogError for a file that holds none."""
     file = data / _FILE

@@ -216,12 +216,27 @@ def _image_id(engine: docker.APIClient, reference: str) -> str | None:
         return None
 
 
+def is_build(engine: docker.APIClient, image: str) -> bool:
+    """Whether an image is one of ours as it was built: what somebody made of it has our label too, but in no last step.
+
+    False for one that is gone.
+    """
+    try:
+        steps = engine.history(image)
+    except ImageNotFound:
+        return False
+    return bool(steps) and SOURCE_LABEL in steps[0]["CreatedBy"]
+
+
 def _remove_superseded(engine: docker.APIClient, predecessors: set[str | None], used: frozenset[str]) -> None:
     # Each build leaves its predecessor and the first stage without a name, most of a gigabyte
-    # each. This build's own first stage stays: it is what makes the next build quick.
+    # each. This build's own first stage stays: it is what makes the next build quick. A build
+    # before the last may have been left for a container that is gone by now.
     unnamed = {image["Id"] for image in engine.images(filters={"dangling": True})}
     stages = {image["Id"] for image in engine.images(filters={"dangling": True, "label": STAGE_LABEL})}
-    for image in stages | (unnamed & predecessors):
+    labelled = {image["Id"] for image in engine.images(filters={"dangling": True, "label": SOURCE_LABEL})}
+    builds = {image for image in labelled if is_build(engine, image)}
+    for image in stages | builds | (unnamed & predecessors):
         if image.removeprefix("sha256:")[:12] not in used:
             try:
                 engine.remove_image(image)

@@ -36,3 +36,22 @@ def test_a_hub_is_configured_in_one_line(tmp_path: Path) -> None:
     assert c.JupyterHub.cleanup_servers is False
     assert c.StateroomSpawner.catalog == str(CATALOG)
     assert c.StateroomSpawner.hub_id == stored_hub_id(tmp_path)
+
+
+def test_an_id_that_is_given_counts_where_the_catalog_has_none(tmp_path: Path) -> None:
+    c = Config()
+    configure(c, catalog=CATALOG, backend="memory", data=tmp_path, hub_id="notebooks.hub")
+    assert c.StateroomSpawner.hub_id == "notebooks.hub"
+    assert not (tmp_path / "hub-id").exists()
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text(f"hub: the-catalogs\n{CATALOG.read_text()}")
+    c = Config()
+    configure(c, catalog=catalog, backend="memory", data=tmp_path, hub_id="notebooks.hub")
+    assert c.StateroomSpawner.hub_id == "the-catalogs"
+
+
+@pytest.mark.parametrize("text", ["Notebooks", "a/b", "x" * 64])
+def test_a_given_id_that_is_none_is_refused_in_a_sentence(tmp_path: Path, text: str) -> None:
+    with pytest.raises(CatalogError, match=r'^hub_id: ".*" is not an id; write lower-case letters') as caught:
+        configure(Config(), catalog=CATALOG, backend="memory", data=tmp_path, hub_id=text)
+    assert "\n" not in str(caught.value)

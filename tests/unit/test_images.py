@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import tarfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,16 @@ import requests
 from docker.errors import APIError, ImageNotFound
 
 from stateroom.errors import SetupError
-from stateroom.images import SOURCE_LABEL, BuildStep, build, build_context, ca_bundle, follow_build, is_current
+from stateroom.images import (
+    SOURCE_LABEL,
+    STAGE_LABEL,
+    BuildStep,
+    build,
+    build_context,
+    ca_bundle,
+    follow_build,
+    is_current,
+)
 from stateroom.recipes import UNIFIED, Recipe
 
 BASE = "debian:bookworm-slim"
@@ -35,7 +44,8 @@ class FakeEngine:
         self.ids = {reference: f"sha256:{number:064x}" for number, reference in enumerate(images, start=1)}
         self.built: list[dict[str, Any]] = []
         self.removed: list[str] = []
-        self.unnamed: dict[str, bool] = {}
+        self.unnamed: dict[str, bool] = {}  # by id, and whether it is a first stage
+        self.last_steps: dict[str, str] = {}  # of those with our label
         self.asked_registry = 0
 
     def inspect_image(self, reference: str) -> dict[str, Any]:
@@ -61,7 +71,17 @@ class FakeEngine:
 
     def images(self, filters: Mapping[str, Any]) -> list[dict[str, str]]:
         assert filters["dangling"] is True
-        return [{"Id": name} for name, is_stage in self.unnamed.items() if is_stage or "label" not in filters]
+        wanted: dict[str | None, Callable[[str], bool]] = {
+            None: lambda _: True,
+            STAGE_LABEL: lambda name: self.unnamed[name],
+            SOURCE_LABEL: lambda name: name in self.last_steps,
+        }
+        return [{"Id": name} for name in self.unnamed if wanted[filters.get("label")](name)]
+
+    def history(self, name: str) -> list[dict[str, str]]:
+        if name not in self.unnamed:
+            raise ImageNotFound(name)
+        return [{"CreatedBy": self.last_steps[name]}, {"CreatedBy": f"LABEL {SOURCE_LABEL}=1"}]
 
     def remove_image(self, name: str) -> None:
         self.removed.append(name)
@@ -202,6 +222,16 @@ def test_what_a_build_replaces_is_removed_and_nothing_else(log: Path) -> None:
     engine.unnamed = {old_stage: True, new_stage: True, foreign: False}
     built(engine, log)
     assert sorted(engine.removed) == sorted([old_image, old_stage])
+
+
+def test_an_earlier_build_goes_once_nothing_holds_it_and_what_somebody_made_of_it_stays(log: Path) -> None:
+    engine = FakeEngine(**{UNIFIED: {}, BASE: {}})
+    earlier, derived = "sha256:" + "e" * 64, "sha256:" + "f" * 64
+    engine.unnamed = {earlier: False, derived: False}
+    engine.last_steps = {earlier: f"/bin/sh -c #(nop)  LABEL {SOURCE_LABEL}=0", derived: "/bin/sh -c #(nop)  USER root"}
+    old = engine.ids[UNIFIED]
+    built(engine, log)
+    assert sorted(engine.removed) == sorted([earlier, old])
 
 
 def test_an_image_that_is_still_in_use_stays(log: Path) -> None:

@@ -17,7 +17,7 @@ from docker.errors import APIError, NotFound
 
 from stateroom.cli.database import Records
 from stateroom.cli.places import Kind, Orphan
-from stateroom.images import SOURCE_LABEL, STAGE_LABEL
+from stateroom.images import SOURCE_LABEL, STAGE_LABEL, is_build
 from stateroom.names import HELPER, HUB, look_labels, server_from_labels
 
 _GRACE = 10  # seconds between asking a server to end and killing it
@@ -91,17 +91,17 @@ def unused_networks(networks: Iterable[Listed], containers: Iterable[Listed]) ->
 
 
 def superseded_images(engine: docker.APIClient, containers: Iterable[Listed], now: float) -> list[Orphan]:
-    """Old builds of the unified image, and first stages of old builds.
+    """Old builds of the images that ship with Stateroom, and first stages of old builds.
 
     The newest stage stays, since it makes the next build quick. An image that
     somebody made of ours has our label too, but not in its last step.
     """
     used = {container["ImageID"] for container in containers}
-    builds = [image for image in _unnamed(engine, SOURCE_LABEL) if _is_build(engine, image["Id"])]
+    builds = [image for image in _unnamed(engine, SOURCE_LABEL) if is_build(engine, image["Id"])]
     stages = sorted(_unnamed(engine, STAGE_LABEL), key=lambda image: int(image["Created"]))[:-1]
     return [
         Orphan(Kind.IMAGE, image["Id"], image["Id"].removeprefix("sha256:")[:12], f"{what} that has been superseded")
-        for images, what in ((builds, "build of the notebook image"), (stages, "first stage of a build"))
+        for images, what in ((builds, "build of an image of ours"), (stages, "first stage of a build"))
         for image in images
         if image["Id"] not in used and _age(image, now) >= _NEW_IMAGE
     ]
@@ -137,11 +137,6 @@ _REMOVALS: Mapping[Kind, Callable[[docker.APIClient, str], object]] = {
 def _unnamed(engine: docker.APIClient, label: str) -> list[Listed]:
     found: list[Listed] = engine.images(filters={"dangling": True, "label": label})
     return found
-
-
-def _is_build(engine: docker.APIClient, image: str) -> bool:
-    steps = engine.history(image)
-    return bool(steps) and SOURCE_LABEL in steps[0]["CreatedBy"]
 
 
 def _name(container: Listed) -> str:
