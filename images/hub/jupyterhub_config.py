@@ -21,6 +21,11 @@ data = Path(os.environ.get("STATEROOM_DATA", "/srv/stateroom"))
 catalog = os.environ.get("STATEROOM_CATALOG", "/etc/stateroom/catalog/catalog.yaml")
 further = Path(os.environ.get("STATEROOM_CONFIGURATION", "/etc/stateroom/hub.d"))
 
+c.JupyterHub.allow_named_servers = True
+# First, for what follows adds to lists such as `services` rather than replace them.
+for file in sorted(further.glob("*.yaml")):
+    c.merge(Config(yaml.safe_load(file.read_text()) or {}))
+
 hub_id = os.environ.get("STATEROOM_HUB_ID", "")
 stateroom.configure(c, catalog=catalog, backend="kubernetes", data=data, hub_id=hub_id)
 
@@ -33,9 +38,6 @@ c.JupyterHub.cleanup_proxy = False
 
 c.JupyterHub.db_url = os.environ.get("STATEROOM_DATABASE_URL") or f"sqlite:///{data / 'jupyterhub.sqlite'}"
 c.JupyterHub.upgrade_db = True
-c.JupyterHub.allow_named_servers = True
 
-for file in sorted(further.glob("*.yaml")):
-    c.merge(Config(yaml.safe_load(file.read_text()) or {}))
 for file in sorted(further.glob("*.py")):
     load_subconfig(str(file))  # type: ignore[name-defined] # noqa: F821 - the hub puts it here

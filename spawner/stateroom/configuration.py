@@ -46,7 +46,7 @@ def configure(
     `hub_port` of the admin's own must be set before. Raises CatalogError or
     BackendError.
     """
-    path = Path(catalog).resolve()
+    path = Path(catalog).absolute()  # a link stays one: it moves where a ConfigMap changes
     # What the package logs goes where the hub's own log goes, as the hub does with Tornado's.
     logging.getLogger("stateroom").parent = logging.getLogger("JupyterHub")
     known = watched_catalog_file(path).catalog

@@ -55,3 +55,13 @@ def test_a_given_id_that_is_none_is_refused_in_a_sentence(tmp_path: Path, text: 
     with pytest.raises(CatalogError, match=r'^hub_id: ".*" is not an id; write lower-case letters') as caught:
         configure(Config(), catalog=CATALOG, backend="memory", data=tmp_path, hub_id=text)
     assert "\n" not in str(caught.value)
+
+
+def test_a_catalog_that_is_a_link_is_known_by_the_link(tmp_path: Path) -> None:
+    """A mounted ConfigMap is links, which lead elsewhere when it changes."""
+    (tmp_path / "catalog.yaml").symlink_to(CATALOG)
+    c = Config()
+    configure(c, catalog=tmp_path / "catalog.yaml", backend="memory", data=tmp_path)
+    assert c.StateroomSpawner.catalog == str(tmp_path / "catalog.yaml")
+    (idle,) = c.JupyterHub.services.get_value([])
+    assert str(tmp_path / "catalog.yaml") in idle["command"]

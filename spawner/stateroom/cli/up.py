@@ -142,7 +142,7 @@ def _require_room(data: DataFolder) -> None:
 
 def _catalog(chosen: Path | None, data: DataFolder, screen: Screen) -> tuple[Path, Catalog]:
     """The catalog's file and content; on the first run the file is a copy of ours, for the admin to change."""
-    path = chosen.expanduser().resolve() if chosen else data.catalog
+    path = chosen.expanduser().absolute() if chosen else data.catalog
     if not chosen and not path.exists():
         with open_private(path, "xb") as file:
             file.write(shipped_catalog().read_bytes())
