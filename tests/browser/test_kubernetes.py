@@ -14,10 +14,10 @@ from contract.engines import tiny_stub
 from harness.cluster_hub import ClusterHub, cluster_hub
 from harness.hub import wait_for
 from harness.pods import core, tiny_image
+from harness.walk import WHERE_AND_HOW_MUCH, log_in, make_notebook, run_cell, save_notebook, stop_server
 from stateroom.backends.memory import Behaviour
 
 from .conftest import Enter, Look
-from .test_walk import WHERE_AND_HOW_MUCH, log_in, make_notebook, run_cell, save_notebook, stop_server
 
 CATALOG = """
 version: 1

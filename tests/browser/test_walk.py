@@ -14,24 +14,13 @@ from docker.models.containers import Container
 from playwright.sync_api import Page, ViewportSize, expect
 
 from harness.hub import Hub, wait_for
+from harness.walk import WHERE_AND_HOW_MUCH, log_in, make_notebook, run_cell, save_notebook, stop_server
 
 from .conftest import Look
 
 README_PICTURE = Path(__file__).parents[2] / "spawner" / "form.png"
 LARGEST_PICTURE = 150_000
 PICTURE: ViewportSize = {"width": 1200, "height": 735}
-
-# Works with version 1 and 2 of the kernel's control groups.
-WHERE_AND_HOW_MUCH = """\
-import os, pathlib
-root = pathlib.Path("/sys/fs/cgroup")
-if (root / "memory.max").exists():
-    memory, cpu = (root / "memory.max").read_text(), (root / "cpu.max").read_text().split()
-else:
-    memory = (root / "memory/memory.limit_in_bytes").read_text()
-    cpu = [(root / f"cpu/cpu.cfs_{name}_us").read_text() for name in ("quota", "period")]
-print("found:", os.getcwd(), int(memory), int(cpu[0]) / int(cpu[1]))
-"""
 
 
 def test_a_person_picks_a_size_and_works_at_notebooks(hub: Hub, page: Page, look: Look, screenshots: Path) -> None:
@@ -104,15 +93,6 @@ def held_while_starting(hub: Hub, user: str) -> Iterator[None]:
             frozen.result().unpause()
 
 
-def log_in(page: Page, hub: Hub, name: str, password: str) -> None:
-    """Log in, which leads to the form."""
-    page.goto(hub.url)
-    page.get_by_label("Username").fill(name)
-    page.get_by_label("Password").fill(password)
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("button", name="Start")).to_be_visible()
-
-
 def keep_picture_for_readme(page: Page, picture: Path) -> None:
     """The form alone and small; the README's own picture is only written when STATEROOM_README_PICTURE is set."""
     before = page.viewport_size
@@ -124,35 +104,3 @@ def keep_picture_for_readme(page: Page, picture: Path) -> None:
     assert picture.stat().st_size < LARGEST_PICTURE
     if os.environ.get("STATEROOM_README_PICTURE"):
         shutil.copyfile(picture, README_PICTURE)
-
-
-def make_notebook(page: Page) -> None:
-    """A new notebook, from the launcher. A cell that is run before there is a kernel is passed over."""
-    page.locator(".jp-LauncherCard[data-category=Notebook]", has_text="Python 3").first.click()
-    expect(page.locator(".jp-Notebook .jp-Cell")).to_be_visible()
-    expect(page.get_by_role("button", name=re.compile(r"^Python 3 .* Idle$"))).to_be_visible()
-
-
-def run_cell(page: Page, code: str) -> None:
-    """Put code into the first cell and run it. Not typed: the editor would add brackets and indentation."""
-    editor = page.locator(".jp-Notebook .jp-Cell .cm-content").first
-    editor.fill(code)
-    expect(editor).to_contain_text("print(")
-    editor.press("Shift+Enter")
-
-
-def save_notebook(page: Page, name: str) -> None:
-    """Save under a name, and wait until the tab shows no unsaved change."""
-    page.keyboard.press("Control+s")
-    page.get_by_role("dialog").get_by_role("textbox").fill(name)
-    page.get_by_role("button", name="Rename and Save").click()
-    expect(page.locator(".jp-DirListing-item", has_text=name)).to_be_visible()
-    expect(page.locator(".jp-mod-dirty")).to_have_count(0)
-
-
-def stop_server(page: Page, hub: Hub) -> None:
-    """Stop the server on the hub's home page."""
-    # The hub's script loads further ones before the button does anything.
-    page.goto(f"{hub.url}/hub/home", wait_until="networkidle")
-    page.get_by_role("button", name="Stop My Server").click()
-    expect(page.get_by_role("button", name="Stop My Server")).to_be_hidden()

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from itertools import count
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 from uuid import uuid4
 
 import requests
@@ -42,6 +42,17 @@ def wait_for(look: Callable[[], _Value], what: str, seconds: float = PATIENCE, p
         assert time.monotonic() < until, f"waited {seconds:.0f} s in vain for {what}"
         time.sleep(pause)
     return value
+
+
+class Site(Protocol):
+    """A hub as its people know it."""
+
+    @property
+    def url(self) -> str:
+        """Where it is for a browser."""
+
+    def log(self) -> str:
+        """What it logged."""
 
 
 class Hub:
@@ -162,7 +173,7 @@ def running_hub(data: Path) -> Iterator[Hub]:
 class Person:
     """Somebody with an account: a browser's session, and a token for the REST API."""
 
-    def __init__(self, hub: Hub, name: str, password: str) -> None:
+    def __init__(self, hub: Site, name: str, password: str) -> None:
         self.hub = hub
         self.name = name
         self.password = password
@@ -263,7 +274,7 @@ class Person:
         return f"users/{self.name}/servers/{server}" if server else f"users/{self.name}/server"
 
 
-def call_api(hub: Hub, token: str, method: str, path: str, **settings: Any) -> requests.Response:
+def call_api(hub: Site, token: str, method: str, path: str, **settings: Any) -> requests.Response:
     """Call the hub's REST API with a token."""
     headers = {"Authorization": f"token {token}", **settings.pop("headers", {})}
     return requests.request(method, f"{hub.url}/hub/api/{path}", headers=headers, timeout=PATIENCE, **settings)
