@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, cast
 
 from stateroom.backends.kubernetes.cluster import Cluster
@@ -17,7 +17,10 @@ Json = dict[str, Any]
 class FakeCluster:
     """Answers as `Cluster` does, as far as the code around it asks."""
 
+    namespace, server = "space", "https://c.example"
+
     def __init__(self) -> None:
+        self.paths: dict[str, Json] = {}  # what is at paths of their own
         self.objects: dict[tuple[str, str], Json] = {}
         self.version = 1
         self.calls: list[tuple[str, str, str]] = []  # verb, kind, name
@@ -65,6 +68,13 @@ class FakeCluster:
             raise NameTaken(f'{kind} "{name}" already exists')
         return dict(manifest) if dry_run else self.put(kind, dict(manifest))
 
+    async def at(self, path: str) -> Json | None:
+        self._called("at", path, "")
+        return self.paths.get(path)
+
+    async def may(self, _verb: str, _resource: str) -> bool:
+        return True
+
     async def read(self, kind: str, name: str) -> Json | None:
         self._called("read", kind, name)
         return self.objects.get((kind, name))
@@ -99,6 +109,22 @@ class FakeCluster:
         self.calls.append((verb, kind, name))
         if self.failures.get(verb):
             raise self.failures[verb].pop(0)
+
+
+class FakeClient:
+    """The commands' side of it, as `Client`."""
+
+    kubeconfig, kubectl = "", "kubectl"
+
+    def __init__(self, cluster: FakeCluster) -> None:
+        self.cluster = cluster
+
+    @property
+    def namespace(self) -> str:
+        return self.cluster.namespace
+
+    def ask(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run(work)
 
 
 def merged(whole: Mapping[str, Any], patch: Mapping[str, Any]) -> Json:

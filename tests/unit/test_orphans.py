@@ -252,6 +252,25 @@ class TestDatabase:
             read_records(file)
 
 
+    def test_a_url_leads_to_a_file_as_well(self, file: Path) -> None:
+        plain = file.rename(file.parent.parent / "plain.sqlite")
+        assert read_records(f"sqlite:///{plain}").number("ada") == 1
+
+    @pytest.mark.parametrize(
+        ("url", "said"),
+        [
+            ("postgresql+psycopg://hub:not-told@127.0.0.1:1/hub", r"postgresql\+psycopg://hub:\*\*\*@127.0.0.1:1/hub"),
+            ("nosuchengine://hub:not-told@127.0.0.1/hub", "nosuchengine"),
+            ("not-told", "at the URL that it was given"),
+        ],
+    )
+    def test_one_that_cannot_be_asked_is_told_without_its_password(self, url: str, said: str) -> None:
+        with pytest.raises(SetupError, match=said) as caught:
+            read_records(url)
+        assert "not-told" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
 class TestHomes:
     RECORDS = Records({7: "ada", 8: "bob"}, frozenset())
 

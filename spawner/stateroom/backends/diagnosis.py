@@ -42,6 +42,13 @@ _FULL = Trouble(
     "The disk of the machine that runs servers is full. Try again later, and " + _TELL_ADMIN + ".",
 )
 
+# What no second try mends.
+NOT_THERE = Trouble(
+    "manifest unknown|not found|does not exist|name unknown",
+    'The registry has no image "{image}". Choose another image, and tell an administrator: the catalog names one '
+    "that is not there.",
+)
+
 PULL = (
     _FULL,
     Trouble(
@@ -73,11 +80,7 @@ PULL = (
         'The registry does not give out "{image}" without a login. Choose another image, and tell an administrator, '
         "who can log the engine in.",
     ),
-    Trouble(
-        "manifest unknown|not found|does not exist|name unknown",
-        'The registry has no image "{image}". Choose another image, and tell an administrator: the catalog names one '
-        "that is not there.",
-    ),
+    NOT_THERE,
     Trouble(
         "connection refused|no such host|timeout|timed out|server misbehaving|network is unreachable|no route to host"
         "|x509|tls: |deadline exceeded|connection reset|\\bEOF\\b|Client.Timeout|50[0234] |gave HTTP response",
@@ -265,11 +268,20 @@ SANDBOX = (
 
 def diagnosed(said: str, table: tuple[Trouble, ...], image: str) -> str:
     """The sentence for what an engine said, "" where the table knows none."""
+    trouble, texts = _first(said, table)
+    return _filled(trouble.sentence, {**texts, "image": image}) if trouble else ""
+
+
+def trouble_of(said: str, table: tuple[Trouble, ...]) -> Trouble | None:
+    """The row for what an engine said, None where the table knows none."""
+    return _first(said, table)[0]
+
+
+def _first(said: str, table: tuple[Trouble, ...]) -> tuple[Trouble | None, Mapping[str, str]]:
     for trouble in table:
         if found := re.search(trouble.words, said[:_MOST_READ], re.IGNORECASE):
-            texts = {name: _plain(text or "") for name, text in found.groupdict().items()}
-            return _filled(trouble.sentence, {**texts, "image": image})
-    return ""
+            return trouble, {name: _plain(text or "") for name, text in found.groupdict().items()}
+    return None, {}
 
 
 def _filled(sentence: str, texts: Mapping[str, str]) -> str:

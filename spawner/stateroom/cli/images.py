@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from stateroom.catalog import parse_duration
 from stateroom.cli.docker.engine import connected
 from stateroom.delivery import IMPORT, Share, load, push
 from stateroom.images import BuildStep, Report, build
@@ -20,6 +21,7 @@ from stateroom.recipes import RECIPES, Recipe
 
 _LOG = "image-build.log"
 _ALL = ", ".join(RECIPES)
+_PATIENCE = "30 min"
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -40,6 +42,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         help=f'the command that takes an image on its input, such as "k3s ctr images import -" (default: "{IMPORT}")',
     )
     loads.set_defaults(run=run_load)
+    waits = verbs.add_parser("wait", help="wait until a DaemonSet has brought its images to a cluster's nodes")
+    waits.add_argument("daemonset", metavar="DAEMONSET", help="its name")
+    waits.add_argument("--namespace", default="", help="where it is (the kubeconfig's, or the pod's own)")
+    waits.add_argument(
+        "--timeout", type=_time, default=_PATIENCE, metavar="TIME", help=f'after which to fail ("{_PATIENCE}")'
+    )
+    waits.set_defaults(run=run_wait)
     for verb in (builds, pushes, loads):
         verb.add_argument(
             "images", nargs="*", type=_known, metavar="IMAGE", help=f"{_ALL}; all of them if none is named"
@@ -77,6 +86,18 @@ def run_load(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def run_wait(arguments: argparse.Namespace) -> int:
+    """Wait, and say how far it is."""
+    # Imported here: a client takes half a second, which an engine's images need not wait.
+    from stateroom.cli.kubernetes.client import connected as connected_to_cluster  # noqa: PLC0415
+    from stateroom.cli.kubernetes.prepull import Prepull  # noqa: PLC0415
+
+    with connected_to_cluster(arguments.namespace) as client:
+        prepull = Prepull(client.cluster, arguments.daemonset, lambda line: print(line, flush=True), client.kubectl)
+        client.ask(prepull.wait(arguments.timeout))
+    return 0
+
+
 def build_with_progress(
     console: Console, engine: docker.APIClient, recipe: Recipe, log_folder: Path, *, rebuild: bool = False
 ) -> bool:
@@ -95,6 +116,13 @@ def _known(name: str) -> str:
     if name not in RECIPES:
         raise argparse.ArgumentTypeError(f'"{name}" is no image of Stateroom\'s; there are {_ALL}')
     return name
+
+
+def _time(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _recipes(names: Sequence[str]) -> Iterator[Recipe]:

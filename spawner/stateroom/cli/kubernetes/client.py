@@ -42,9 +42,13 @@ class Client:
             why = f': "{clipped(error.detail)}"' if error.detail else ""
             raise SetupError(f"{fact}{why}. {self._hint()}") from error
 
+    @property
+    def kubectl(self) -> str:
+        """How kubectl is told of this cluster."""
+        return f"kubectl --kubeconfig {self.kubeconfig}" if self.kubeconfig else "kubectl"
+
     def _hint(self) -> str:
-        name = f" --kubeconfig {self.kubeconfig}" if self.kubeconfig else ""
-        return f"See what `kubectl{name} cluster-info` says, or name another cluster with KUBECONFIG."
+        return f"See what `{self.kubectl} cluster-info` says, or name another cluster with KUBECONFIG."
 
 
 @contextmanager
