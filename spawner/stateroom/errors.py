@@ -1,7 +1,7 @@
 """Every error that Stateroom raises on purpose.
 
     StateroomError
-    ├── CatalogError             the catalog file cannot be used
+    ├── CatalogError             the catalog file, or the chart's values, cannot be used
     ├── ChoiceRefused            the user asked for what is not offered
     │   └── QuotaExceeded        it is offered, but too much runs already
     ├── SetupError               `stateroom up` and its kin cannot go on
@@ -38,7 +38,10 @@ class StateroomError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class CatalogFault:
-    """One fault of a catalog. Line and column count from 1, and are 0 where a fault is the whole file's."""
+    """One fault of a catalog, or of a file of the chart's values.
+
+    Line and column count from 1, and are 0 where a fault is the whole file's.
+    """
 
     file: str
     sentence: str
@@ -52,7 +55,7 @@ class CatalogFault:
 
 
 class CatalogError(StateroomError):
-    """The catalog cannot be read or contradicts itself; `problems` holds one line for each fault."""
+    """The catalog, or a file of values, does not hold; `problems` has one line for each fault."""
 
     def __init__(self, faults: Sequence[CatalogFault]) -> None:
         self.faults = tuple(faults)

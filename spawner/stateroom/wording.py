@@ -68,3 +68,8 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     """`; did you mean "memory"?` where a known word is near, else ""."""
     near = nearest(word, known)
     return f'; did you mean "{near}"?' if near else ""
+
+
+def no_such_key(word: object, known: Sequence[str]) -> str:
+    """That there is none, with the one that was probably meant, or all that there are."""
+    return f"there is no such key{did_you_mean(word, known) or f'; there are {joined(known)}'}"

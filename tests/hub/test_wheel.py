@@ -1,4 +1,4 @@
-"""The package works from an installed wheel: what `up` needs beside the code is in it."""
+"""The package works from an installed wheel: what `up` needs beside the code is in it, and the chart."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ _WHERE = """
 from stateroom.cli.proxy import _SOURCES
 from stateroom.cli.up import shipped_catalog
 from stateroom.recipes import folder_of
-print(shipped_catalog(), folder_of("unified").parent, _SOURCES, sep="\\n")
+from stateroom.values import chart_folder, values_schema
+assert values_schema()
+print(shipped_catalog(), folder_of("unified").parent, _SOURCES, chart_folder(), sep="\\n")
 """
 
 
-def test_an_installed_wheel_brings_catalog_images_and_proxy_along(tmp_path: Path) -> None:
+def test_an_installed_wheel_brings_catalog_images_proxy_and_chart_along(tmp_path: Path) -> None:
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", tmp_path, ROOT]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("stateroom-*.whl")
@@ -27,10 +29,11 @@ def test_an_installed_wheel_brings_catalog_images_and_proxy_along(tmp_path: Path
     told = subprocess.run(
         [sys.executable, "-c", _WHERE], env={"PYTHONPATH": str(installed)}, check=True, capture_output=True, text=True
     )
-    catalog, images, proxy = map(Path, told.stdout.split())
-    assert all(path.is_relative_to(installed) for path in (catalog, images, proxy))
+    catalog, images, proxy, chart = map(Path, told.stdout.split())
+    assert all(path.is_relative_to(installed) for path in (catalog, images, proxy, chart))
     assert catalog.read_bytes() == (ROOT / "config" / "catalog.yaml").read_bytes()
     assert files(images) == files(ROOT / "images")
+    assert files(chart) == files(ROOT / "helm" / "stateroom")
     assert (proxy / "package-lock.json").is_file()
 
 

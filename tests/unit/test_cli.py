@@ -112,6 +112,91 @@ class TestCheck:
         assert json.loads(outcome.out) == {"holds": True, "faults": []}
 
 
+class TestCheckOfValues:
+    CATALOG = (
+        "version: 1\n"
+        "images: [{id: a, image: b, default: true}]\n"
+        "sizes: [{id: s, cpu: 1, memory: 1 GiB, default: true}]\n"
+    )
+    LOGIN = "hub: {config: {JupyterHub: {authenticator_class: github}}}\n"
+
+    @pytest.fixture
+    def file(self, tmp_path: Path) -> Path:
+        file = tmp_path / "values.yaml"
+        file.write_text(self.LOGIN)
+        return file
+
+    def with_catalog(self, catalog: str) -> str:
+        return self.LOGIN + "catalog: |\n" + "".join(f"  {line}\n" for line in catalog.splitlines())
+
+    def test_values_without_a_catalog_come_with_the_charts_own(self, file: Path) -> None:
+        told = f"{file} holds, with the chart's own catalog: 1 image and 3 sizes.\n"
+        assert run("check", "--values", file).assert_success().out == told
+
+    def test_what_the_catalog_among_the_values_holds_is_told(self, file: Path) -> None:
+        file.write_text(self.with_catalog(self.CATALOG))
+        assert run("check", "--values", file).assert_success().out == f"{file} holds: 1 image and 1 size.\n"
+
+    def test_every_fault_has_a_line(self, file: Path) -> None:
+        file.write_text("hots: x\n" + self.with_catalog(self.CATALOG.replace("default: true}]", "}]", 1)))
+        outcome = run("check", "--values", file).assert_failure(
+            'values.yaml:1:1: hots: there is no such key; did you mean "host"?',
+            "values.yaml:5:3: catalog.images: exactly one entry is the default",
+        )
+        assert (outcome.status, outcome.out) == (1, "")
+
+    def test_the_catalogs_own_words_for_pods_are_checked_too(self, file: Path) -> None:
+        file.write_text(self.with_catalog(self.CATALOG + "kubernetes: {pod: {spec: {hostNetwrok: true}}}\n"))
+        run("check", "--values", file).assert_failure(
+            "values.yaml:6:29: catalog.kubernetes.pod.spec.hostNetwrok: is no"
+        )
+
+    def test_a_catalog_beside_the_values_counts_instead_of_the_one_in_them(self, file: Path, tmp_path: Path) -> None:
+        file.write_text(self.with_catalog("version: 2"))
+        catalog = tmp_path / "catalog.yaml"
+        catalog.write_text(self.CATALOG)
+        told = f"{file} holds, with {catalog}: 1 image and 1 size.\n"
+        assert run("check", "--values", file, catalog).assert_success().out == told
+
+    def test_faults_of_both_files_are_told_at_once(self, file: Path, tmp_path: Path) -> None:
+        file.write_text("hots: x\n")
+        (tmp_path / "catalog.yaml").write_text("version: 2\n")
+        run("check", "--values", file, tmp_path / "catalog.yaml").assert_failure("values.yaml:1:1", "catalog.yaml:1:1")
+
+    def test_that_nobody_can_log_in_is_told_and_no_fault(self, file: Path) -> None:
+        file.write_text("{}\n")
+        out = run("check", "--values", file).assert_success().out
+        assert out.splitlines()[1] == (
+            "Nobody can log in yet: name an authenticator with hub.config.JupyterHub.authenticator_class."
+        )
+
+    def test_faults_and_hints_as_json(self, file: Path) -> None:
+        file.write_text("host: [x]\n")
+        outcome = run("check", "--values", file, "--json")
+        told = json.loads(outcome.out)
+        assert (outcome.status, told["holds"], len(told["hints"])) == (1, False, 1)
+        assert told["faults"] == [
+            {
+                "file": "values.yaml", "line": 1, "column": 1, "where": "host",
+                "sentence": "a list is no value for this; write a text",
+            }
+        ]  # fmt: skip
+
+    def test_a_file_that_cannot_be_read_is_named(self, tmp_path: Path) -> None:
+        run("check", "--values", tmp_path / "none.yaml").assert_failure("none.yaml: cannot be read: No such file")
+
+    def test_a_file_that_is_not_text_is_refused_with_its_line(self, file: Path) -> None:
+        file.write_bytes(b"host: x\nregistry: \xff\n")
+        run("check", "--values", file).assert_failure("values.yaml:2: is not UTF-8 text")
+
+    def test_a_huge_file_is_refused(self, file: Path) -> None:
+        file.write_text("#" * (1024 * 1024 + 1))
+        run("check", "--values", file).assert_failure("larger than 1024 KiB; a file of values is a short text")
+
+    def test_something_to_check_must_be_named(self) -> None:
+        run("check").assert_failure("Name a catalog, or a file of the chart's values with --values FILE.")
+
+
 class TestExplain:
     CATALOG = """\
 version: 1

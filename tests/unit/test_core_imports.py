@@ -8,9 +8,10 @@ import sys
 import pytest
 
 CORE = [
-    "stateroom", "stateroom.errors", "stateroom.quantity", "stateroom.catalog", "stateroom.loading", "stateroom.policy",
-    "stateroom.choice", "stateroom.names", "stateroom.spec", "stateroom.progress", "stateroom.deadline",
-    "stateroom.readiness", "stateroom.form", "stateroom.backends.base", "stateroom.backends.memory",
+    "stateroom", "stateroom.errors", "stateroom.quantity", "stateroom.catalog", "stateroom.document",
+    "stateroom.loading", "stateroom.values", "stateroom.policy", "stateroom.choice", "stateroom.names",
+    "stateroom.spec", "stateroom.progress", "stateroom.deadline", "stateroom.readiness", "stateroom.form",
+    "stateroom.backends.base", "stateroom.backends.memory",
 ]  # fmt: skip
 
 BLOCKER = """

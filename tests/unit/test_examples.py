@@ -55,6 +55,17 @@ def test_the_reference_page_is_current() -> None:
     assert readme.endswith(run("schema", "--page").assert_success().out), "run: stateroom schema --page"
 
 
+def test_the_charts_schema_is_current() -> None:
+    schema = (ROOT / "helm" / "stateroom" / "values.schema.json").read_text()
+    assert schema == run("schema", "--values").assert_success().out, "run: stateroom schema --values"
+
+
+def test_the_charts_reference_page_is_current() -> None:
+    head, _, page = (ROOT / "helm" / "stateroom" / "README.md").read_text().partition("\n## Values\n")
+    assert head
+    assert page.endswith(f"\n\n{run('schema', '--values', '--page').out}"), "run: stateroom schema --values --page"
+
+
 def test_the_catalogs_of_the_readmes_hold(tmp_path: Path) -> None:
     texts = [text for readme in READMES for text in blocks(readme, "yaml") if text.startswith("version:")]
     assert len(texts) > 1

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from harness.catalogs import ANYTHING
 from stateroom.backends.kubernetes.manifests import pod_faults
 from stateroom.backends.kubernetes.patching import faults, merged
+from stateroom.document import spelled
 from stateroom.errors import CatalogError, EngineRefused
-from stateroom.loading import parse_catalog, spelled
+from stateroom.loading import parse_catalog
 
 Json = dict[str, Any]
 POD: Json = {

@@ -20,8 +20,8 @@ from kubernetes.aio.client import V1Pod
 from pydantic import BaseModel
 
 from stateroom.contradictions import Fault, Path
+from stateroom.document import spelled
 from stateroom.errors import EngineRefused
-from stateroom.loading import spelled
 from stateroom.wording import did_you_mean, joined, quoted
 
 _MERGE_KEYS = {

@@ -23,8 +23,8 @@ from stateroom.cli.kubernetes.findings import (
     rights_findings,
     shared_claim_finding,
 )
+from stateroom.document import spelled
 from stateroom.errors import EngineRefused
-from stateroom.loading import spelled
 from stateroom.names import HomeRef, ServerRef
 from stateroom.policy import Person, allowance_for
 from stateroom.spec import ServerSpec, build_spec
