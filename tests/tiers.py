@@ -559,6 +559,13 @@ TIERS = (
         run_pytest,
         (need_engine, need_image, need_lab, need_cluster),
     ),
+    Tier(
+        "chart",
+        "the Helm chart, rendered and on a real cluster",
+        run_pytest,
+        (need_cluster_programs, need_engine, need_image, need_browser, need_lab, need_cluster),
+        partly=True,
+    ),
     Tier("podman", "the contract on Podman", run_pytest, (need_engine, need_image, need_podman)),
     Tier("hub", "a real hub, from the login to the cgroup", run_pytest, (need_engine, need_image)),
     Tier(

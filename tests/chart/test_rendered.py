@@ -243,7 +243,7 @@ def test_without_one_the_hub_has_no_database_variable(plain: Objects) -> None:
 
 
 def test_the_hub_has_variables_and_secrets_of_the_admins() -> None:
-    objects = render({"hub": {"environment": {"TZ": "Europe/Paris", "N": 5}, "secrets": ["oauth"]}})
+    objects = render({"hub": {"environment": {"TZ": "Europe/Paris", "N": "5"}, "secrets": ["oauth"]}})
     container = hub_container(objects)
     assert {"name": "TZ", "value": "Europe/Paris"} in container["env"]
     assert {"name": "N", "value": "5"} in container["env"]
