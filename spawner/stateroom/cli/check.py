@@ -7,9 +7,9 @@ import json
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 from stateroom.catalog import Catalog
+from stateroom.cli.arguments import add_catalog_argument
 from stateroom.contradictions import Fault
 from stateroom.errors import CatalogError, CatalogFault
 from stateroom.loading import load_catalog
@@ -24,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         description="Check a catalog file. Prints a line for each fault and ends with 1 if there is any.",
         epilog="example: stateroom check catalog.yaml",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the catalog")
+    add_catalog_argument(parser)
     parser.add_argument("--json", action="store_true", help="print the faults as JSON, for editors and pipelines")
     parser.set_defaults(run=run)
 
