@@ -142,7 +142,7 @@ class TestSettings:
     def test_an_id_that_is_none_is_refused(self, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert data
         monkeypatch.setenv("STATEROOM_HUB_ID", "A B")
-        with pytest.raises(CatalogError, match='^STATEROOM_HUB_ID: "A B" is not an id'):
+        with pytest.raises(CatalogError, match=r'^STATEROOM_HUB_ID: "A B" is not an id'):
             default_folder().known_settings()
 
     def test_a_catalog_that_does_not_hold_is_told_and_nothing_is_taken_for_granted(
