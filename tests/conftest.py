@@ -13,7 +13,7 @@ settings.register_profile("stateroom", derandomize=True, database=None, deadline
 settings.load_profile("stateroom")
 set_hypothesis_home_dir(Path(__file__).parent.parent / ".cache" / "hypothesis")
 
-pytest_plugins = ["harness.chromium"]  # fixtures of two tiers
+pytest_plugins = ["harness.chromium", "harness.figures"]  # fixtures of several tiers
 
 # What they assert is told as if a test did.
 pytest.register_assert_rewrite("tests.faults.scene", "tests.faults.moments")

@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from contract.engines import DockerSubject, docker_subject, make_spec
+from harness.figures import Told
 from harness.hostile import HOSTILE_NAMES, UNSPEAKABLE_NAMES, generated_names, shown
 from stateroom.backends.base import Life
 from stateroom.backends.docker import DockerBackend
@@ -33,24 +34,11 @@ _AT_ONCE = 8
 _BATCH = 16  # servers that run side by side; each takes some MB of memory
 _FULL_STARTS = 50  # of generated names; the others are made and never run
 
-Told = Callable[[str], None]
-
 
 @pytest.fixture
 async def subject() -> AsyncIterator[DockerSubject]:
     async with docker_subject() as subject:
         yield subject
-
-
-@pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Told:
-    """Says a count to whoever runs the tests."""
-
-    def tell(sentence: str) -> None:
-        with capsys.disabled():
-            print(f"\n{sentence}", end=" ", flush=True)  # noqa: T201 - the count is the result
-
-    return tell
 
 
 async def test_servers_of_hostile_names_start_are_known_again_and_stop(subject: DockerSubject, told: Told) -> None:

@@ -293,6 +293,84 @@ async def test_folders_of_a_shared_claim(folder: Path, monkeypatch: pytest.Monke
         assert "there are none" in run("down", "--data", folder).assert_success().out
 
 
+class TestInAHubsPod:
+    """The commands with the variables that a chart gives, and with its hub's account."""
+
+    HUB = "notebooks.hub"
+
+    @pytest.fixture
+    def namespace(self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+        (folder / "catalog.yaml").write_text(CATALOG.read_text().replace("stateroom/unified:1", image()))
+        monkeypatch.setenv("STATEROOM_HUB_ID", self.HUB)
+        monkeypatch.setenv("STATEROOM_DATA", str(folder))
+        monkeypatch.setenv("STATEROOM_CATALOG", str(folder / "catalog.yaml"))
+        with namespace_of_its_own() as namespace, account(namespace, tmp_path, self.rules(namespace)):
+            yield namespace
+
+    def rules(self, namespace: str) -> Any:
+        """As documented, and what the chart's Job that waits for images needs."""
+        return [
+            *role(ACCOUNT, namespace)["rules"],
+            {"apiGroups": ["apps"], "resources": ["daemonsets"], "verbs": ["get"]},
+        ]
+
+    def test_homes_and_servers_are_found_and_down_keeps_the_homes(self, folder: Path, namespace: str) -> None:
+        with closing(sqlite3.connect(folder / "jupyterhub.sqlite")) as database:
+            database.executescript(
+                """
+                CREATE TABLE users (id, name);
+                CREATE TABLE spawners (user_id, server_id, name);
+                INSERT INTO users VALUES (7, 'ada');
+                """
+            )
+        home, ada = HomeRef(self.HUB, "ada", 7), ServerRef(self.HUB, "ada")
+        labels = {"io.stateroom.hub": self.HUB, "io.stateroom.kind": "home"}
+        metadata = {"name": home.name, "labels": labels, "annotations": dict(home.labels)}
+        spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}
+        core().create_namespaced_persistent_volume_claim(namespace, {"metadata": metadata, "spec": spec})
+        stranger(namespace, ada.name, self.HUB, ada.labels)
+        assert f"{home.name}: of ada (number 7)" in run("homes").assert_success().out
+        until(lambda: "Running" in kubectl("-n", namespace, "get", "pod", ada.name), "the server runs")
+        assert f"would remove server {ada.name}" in run("gc", "--dry-run").assert_success().out
+        found = run("doctor").out
+        assert "FAIL" not in found, found
+        assert f"in the namespace {namespace}" in found
+        out = run("down").assert_success().out
+        assert "1 stopped" in out
+        assert not core().list_namespaced_pod(namespace).items
+        [command] = re.findall(r"kubectl .* (delete persistentvolumeclaims --selector \S+)", out)
+        assert home.name in kubectl("--namespace", namespace, *command.split())
+
+    def test_images_are_waited_for_and_what_a_kubelet_says_is_told(self, tmp_path: Path, namespace: str) -> None:
+        missing = "127.0.0.1:1/nobody/has-it:1"
+        apply(tmp_path, puller(namespace, missing))
+        words = ("images", "wait", "puller", "--namespace", namespace, "--timeout", "1 s")
+        until(lambda: "connection refused" in run(*words).err, "the kubelet has tried")
+        outcome = run(*words)
+        assert outcome.status == 1, outcome
+        outcome.assert_failure("After 1 s: 0 of 1 node has all images", f"{missing}: ")
+        apply(tmp_path, puller(namespace, image()))
+        outcome = run("images", "wait", "puller", "--timeout", "1 min").assert_success()
+        assert outcome.out.splitlines()[-1] == "1 of 1 node has all images"
+
+
+def puller(namespace: str, image: str) -> Mapping[str, Any]:
+    """A DaemonSet that brings one image to each node."""
+    confined = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    container = {"name": "pull", "image": image, "imagePullPolicy": "IfNotPresent", "securityContext": confined}
+    security = {"runAsNonRoot": True, "runAsUser": 1000, "seccompProfile": {"type": "RuntimeDefault"}}
+    template = {
+        "metadata": {"labels": {"app": "puller"}},
+        "spec": {"containers": [container], "securityContext": security, "terminationGracePeriodSeconds": 0},
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "DaemonSet",
+        "metadata": {"name": "puller", "namespace": namespace},
+        "spec": {"selector": {"matchLabels": {"app": "puller"}}, "template": template},
+    }
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     data = tmp_path / "data"

@@ -251,7 +251,6 @@ class TestDatabase:
         with pytest.raises(SetupError, match="cannot be read"):
             read_records(file)
 
-
     def test_a_url_leads_to_a_file_as_well(self, file: Path) -> None:
         plain = file.rename(file.parent.parent / "plain.sqlite")
         assert read_records(f"sqlite:///{plain}").number("ada") == 1

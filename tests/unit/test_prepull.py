@@ -148,6 +148,12 @@ class TestTimeOut:
         outcome.assert_failure("no kubeconfig at /nonexistent")
         run("images", "wait", "puller", "--timeout", "soon").assert_failure("write for example 2 min")
 
+    def test_of_a_long_message_the_end_is_told_where_the_cause_is(self) -> None:
+        told = Lack("a", IMAGE, "ErrImagePull", f"{'failed to do this and that: ' * 20}\nconnection refused").told
+        assert told.startswith(f'a: {IMAGE}: ErrImagePull: "…')
+        assert told.endswith(' connection refused"')
+        assert len(told) < 300
+
     def test_a_pod_that_no_node_takes(self) -> None:
         placed = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "Too many pods."}
         field = {"key": "metadata.name", "operator": "In", "values": ["full"]}

@@ -10,6 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from stateroom.catalog import Catalog
+from stateroom.cli.arguments import add_catalog_argument
 from stateroom.contradictions import Fault
 from stateroom.document import read_text
 from stateroom.errors import CatalogError, CatalogFault, SetupError
@@ -36,7 +37,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("file", type=Path, metavar="FILE", nargs="?", help="the catalog")
+    add_catalog_argument(parser, needed=False)
     parser.add_argument("--values", type=Path, metavar="FILE", help="values of the Helm chart, and the catalog in them")
     parser.add_argument("--json", action="store_true", help="print the faults as JSON, for editors and pipelines")
     parser.set_defaults(run=run)

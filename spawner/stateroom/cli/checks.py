@@ -14,7 +14,6 @@ from stateroom.cli.data import DataFolder, Settings
 from stateroom.cli.findings import Finding, data_room_finding, fail, ok, unseen, warn
 from stateroom.cli.hub import answers
 from stateroom.errors import CatalogError, StateroomError
-from stateroom.hub_id import known_hub_id
 from stateroom.loading import load_catalog
 from stateroom.wording import clipped, counted
 
@@ -56,10 +55,10 @@ def installation(data: DataFolder) -> Installation:
     return Installation(
         data,
         settings,
-        running=data.path.is_dir() and or_problem(data.holder, None)[0] is not None,
+        running=or_problem(data.runs, False)[0],
         catalog=catalog,
         catalog_problem=catalog_problem or problem,
-        hub_id=own or or_problem(lambda: known_hub_id(data.path), "")[0] or "",
+        hub_id=own or or_problem(data.known_hub_id, "")[0] or "",
     )
 
 

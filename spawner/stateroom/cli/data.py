@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import json
 import os
@@ -16,8 +15,10 @@ from typing import IO, Any
 
 import platformdirs
 
+from stateroom.cli.database import Records, read_records
 from stateroom.errors import SetupError
 from stateroom.files import open_private, replace_file
+from stateroom.hub_id import known_hub_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,11 @@ class DataFolder:
     path: Path
 
     @property
+    def default_backend(self) -> str:
+        """Where servers of a hub run that was never started."""
+        return "docker"
+
+    @property
     def catalog(self) -> Path:
         """The catalog of a hub that was given no other."""
         return self.path / "catalog.yaml"
@@ -74,6 +80,11 @@ class DataFolder:
     def database(self) -> Path:
         """The hub's own."""
         return self.path / "jupyterhub.sqlite"
+
+    @property
+    def has_database(self) -> bool:
+        """Whether a hub has run yet."""
+        return self.database.exists()
 
     @property
     def programs(self) -> Path:
@@ -132,6 +143,27 @@ class DataFolder:
             holder = file.read()
             return int(holder) if holder.isdecimal() else 0
 
+    def runs(self) -> bool:
+        """Whether the hub runs."""
+        return self.path.is_dir() and self.holder() is not None
+
+    @contextmanager
+    def kept_as_it_is(self) -> Iterator[bool]:
+        """Whether the hub runs. While it does not, it is not started either."""
+        if self.holder() is not None:
+            yield True
+            return
+        with self.held():
+            yield False
+
+    def records(self) -> Records:
+        """What the hub's database says now. Raises SetupError where it says nothing."""
+        return read_records(self.database)
+
+    def known_hub_id(self) -> str:
+        """The id that the hub has where its catalog gives none, "" if none was made yet. Raises CatalogError."""
+        return known_hub_id(self.path)
+
     def settings(self) -> Settings | None:
         """Those of the last `up`, None if there was none."""
         try:
@@ -167,25 +199,9 @@ class DataFolder:
         return f"The hub of {self.path} is already running{place}. `stateroom down{self.option}` stops it."
 
 
-def add_data_option(parser: argparse.ArgumentParser) -> None:
-    """Add `--data`."""
-    parser.add_argument(
-        "--data",
-        metavar="DIR",
-        type=lambda text: DataFolder(Path(text).expanduser().resolve()),
-        default=DataFolder(default_path()),
-        help=f"the folder that keeps accounts, catalog and database ({_shown(default_path())})",
-    )
-
-
 def default_path() -> Path:
     """Where data is kept unless an option says otherwise."""
     return platformdirs.user_data_path("stateroom", appauthor=False)
-
-
-def _shown(path: Path) -> str:
-    # argparse takes a percent sign for a format.
-    return str(path).replace("%", "%%")
 
 
 def _locked(file: IO[str]) -> bool:

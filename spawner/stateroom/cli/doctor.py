@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from rich.text import Text
 
+from stateroom.cli.arguments import add_data_option
 from stateroom.cli.checks import OWN_FILES, examined, installation
-from stateroom.cli.data import add_data_option
 from stateroom.cli.findings import Finding, Verdict
 from stateroom.cli.places import BACKENDS, place
 from stateroom.cli.screen import Screen
@@ -33,7 +33,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Look at everything, and print a line for each finding."""
     screen, found = Screen(), installation(arguments.data)
-    backend = arguments.backend or (found.settings.backend if found.settings else BACKENDS[0])
+    backend = arguments.backend or (found.settings.backend if found.settings else arguments.data.default_backend)
     if found.settings and found.settings.backend != backend:
         # Before a hub is moved: what there is of it in the other place is of no use here.
         found = replace(found, settings=None, running=False)

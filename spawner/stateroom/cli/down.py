@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import signal
 
-from stateroom.cli.data import DataFolder, add_data_option
+from stateroom.cli.arguments import add_data_option
+from stateroom.cli.data import DataFolder
 from stateroom.cli.hub import end_leftovers
 from stateroom.cli.places import place
+from stateroom.cli.pod import PodFolder
 from stateroom.cli.processes import held
 from stateroom.cli.screen import Screen
 from stateroom.errors import SetupError
@@ -30,6 +32,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def run(arguments: argparse.Namespace) -> int:
     """Stop everything, and say what there was to stop."""
     data, screen = arguments.data, Screen()
+    if isinstance(data, PodFolder):
+        return _take_down_servers(data, screen)
     if not data.path.is_dir():
         screen.line("Hub", f"was never started from {data.path}")
         return 0
@@ -42,6 +46,13 @@ def run(arguments: argparse.Namespace) -> int:
         settings = data.settings()
         if settings:
             place(settings.backend).take_down(settings, data, screen)
+    return 0
+
+
+def _take_down_servers(data: PodFolder, screen: Screen) -> int:
+    settings = data.settings()
+    place(settings.backend).take_down(settings, data, screen)
+    screen.line("Hub", "is a pod of its own, which Helm takes down: helm uninstall RELEASE")
     return 0
 
 

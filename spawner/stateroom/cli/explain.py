@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from stateroom.catalog import Catalog, Image, Size
+from stateroom.cli.arguments import add_catalog_argument
 from stateroom.loading import load_catalog
 from stateroom.policy import (
     Allowance,
@@ -43,7 +43,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "everyone, a group, or the user's own entry.",
         epilog="example: stateroom explain catalog.yaml --user ada --groups research,teachers",
     )
-    parser.add_argument("file", type=Path, metavar="FILE", help="the catalog")
+    add_catalog_argument(parser)
     parser.add_argument("--user", required=True, metavar="NAME", help="the user's name")
     parser.add_argument("--groups", default="", metavar="A,B", help="the groups that the user is in (none)")
     parser.add_argument("--json", action="store_true", help="print what the user may choose as JSON Schema")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
-from stateroom.cli.data import DataFolder, add_data_option
-from stateroom.cli.database import read_records
+from stateroom.cli.arguments import add_data_option
+from stateroom.cli.data import DataFolder
 from stateroom.cli.places import Belongings, Orphan, place
 from stateroom.cli.stored_homes import Standing, StoredHome, stored_homes
 from stateroom.errors import SetupError
@@ -41,9 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Find, say and remove."""
     data: DataFolder = arguments.data
     settings = data.known_settings()
-    with _kept_as_it_is(data) as running, place(settings.backend).opened(settings) as there:
-        orphans = there.orphans(lambda: read_records(data.database), running=running)
-        homes = stored_homes(there, data, settings.hub_id, read_records(data.database))
+    with data.kept_as_it_is() as running, place(settings.backend).opened(settings) as there:
+        orphans = there.orphans(data.records, running=running)
+        homes = stored_homes(there, data, settings.hub_id, data.records())
         gone = [home for home in homes if home.standing is Standing.GONE]
         named = _named(arguments.homes, gone, there)
         if arguments.dry_run:
@@ -58,16 +57,6 @@ def run(arguments: argparse.Namespace) -> int:
     kept = [f"{home.name}: {home.told}" for home in gone if home not in named]
     _tell_kept([*kept, *(f"{name}: of no user of this hub" for name in unknown)], advice)
     return 0
-
-
-@contextmanager
-def _kept_as_it_is(data: DataFolder) -> Iterator[bool]:
-    """Whether the hub runs. While it does not, it is not started either."""
-    if data.holder() is not None:
-        yield True
-        return
-    with data.held():
-        yield False
 
 
 def _tell(orphans: Sequence[Orphan], homes: Sequence[StoredHome]) -> None:

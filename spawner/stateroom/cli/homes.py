@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from stateroom.cli.data import DataFolder, Settings, add_data_option, default_path
-from stateroom.cli.database import Records, read_records
+from stateroom.cli.arguments import add_data_option, default_folder
+from stateroom.cli.data import DataFolder, Settings
+from stateroom.cli.database import Records
 from stateroom.cli.places import place
 from stateroom.cli.stored_homes import Standing, StoredHome, stored_homes
 from stateroom.errors import SetupError
@@ -34,7 +35,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    homes.set_defaults(run=list_homes, data=DataFolder(default_path()), sizes=False)
+    homes.set_defaults(run=list_homes, data=default_folder(), sizes=False)
     verbs = homes.add_subparsers(metavar="VERB", title="verbs; without one, the homes are listed")
 
     listing = verbs.add_parser("list", help="show all homes, and whose they are")
@@ -60,7 +61,7 @@ def list_homes(arguments: argparse.Namespace) -> int:
     data: DataFolder = arguments.data
     settings = data.known_settings()
     with place(settings.backend).opened(settings) as there:
-        homes = stored_homes(there, data, settings.hub_id, read_records(data.database))
+        homes = stored_homes(there, data, settings.hub_id, data.records())
         sizes = there.sizes(home.made_for for home in homes) if arguments.sizes else {}
     for home in homes:
         size = f"{sizes[home.name]}, " if home.name in sizes else ""
@@ -74,7 +75,7 @@ def assign_home(arguments: argparse.Namespace) -> int:
     """Hand a home over, once nobody uses it."""
     data: DataFolder = arguments.data
     settings = data.known_settings()
-    records = read_records(data.database)
+    records = data.records()
     to = _user(arguments.to, settings, records)
     assignments = HomeAssignments(home_assignments_file(data.path))
     with place(settings.backend).opened(settings) as there:
@@ -87,7 +88,7 @@ def assign_home(arguments: argparse.Namespace) -> int:
         _require_free(home, to)
         if not arguments.yes:
             _confirm(home, to)
-        _require_no_server(read_records(data.database), to.user, home.user.user, home.now_called)
+        _require_no_server(data.records(), to.user, home.user.user, home.now_called)
         there.require_unused(home.made_for)
         assignments.assign(home.made_for, to)
     print(f"The home {home.name} belongs to {to.user} (number {to.user_id}) from the next start on.")
@@ -98,7 +99,7 @@ def new_home(arguments: argparse.Namespace) -> int:
     """Give a user a home that nobody had. The engine makes it at the next start."""
     data: DataFolder = arguments.data
     settings = data.known_settings()
-    records = read_records(data.database)
+    records = data.records()
     user = _user(arguments.user, settings, records)
     with place(settings.backend).opened(settings) as there:
         for home in stored_homes(there, data, settings.hub_id, records):

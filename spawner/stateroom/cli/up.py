@@ -14,10 +14,12 @@ from types import FrameType
 
 from stateroom.accounts import AccountStore, new_password
 from stateroom.catalog import Catalog
-from stateroom.cli.data import DataFolder, Settings, add_data_option
+from stateroom.cli.arguments import add_data_option
+from stateroom.cli.data import DataFolder, Settings
 from stateroom.cli.hub import Hub, end_leftovers, is_free, running_hub
 from stateroom.cli.passwords import on_terminal, text_of, write_passwords
 from stateroom.cli.places import BACKENDS, place
+from stateroom.cli.pod import require_no_pod
 from stateroom.cli.proxy import install_proxy
 from stateroom.cli.screen import Screen
 from stateroom.errors import SetupError
@@ -71,6 +73,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(arguments: argparse.Namespace) -> int:
     """Bring the hub up, and stay until it is stopped."""
+    require_no_pod("Write what is to change into the chart's values, and run `helm upgrade`.")
     _require_linux()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
@@ -97,7 +100,7 @@ def _prepare(arguments: argparse.Namespace, data: DataFolder, screen: Screen) ->
     path, catalog = _catalog(arguments.catalog, data, screen)
     proxy = install_proxy(data, screen)
     last = data.settings()
-    backend = arguments.backend or (last.backend if last else BACKENDS[0])
+    backend = arguments.backend or (last.backend if last else data.default_backend)
     settings = Settings(
         hub_id=catalog.hub or stored_hub_id(data.path),
         backend=backend,

@@ -6,8 +6,10 @@ import argparse
 import sys
 
 from stateroom.accounts import AccountStore, new_password, parse_name, require
-from stateroom.cli.data import DataFolder, add_data_option
+from stateroom.cli.arguments import add_data_option
+from stateroom.cli.data import DataFolder
 from stateroom.cli.passwords import ask_password, on_terminal, read_password, write_password
+from stateroom.cli.pod import require_no_pod
 from stateroom.errors import SetupError
 
 
@@ -38,8 +40,8 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 def add_user(arguments: argparse.Namespace) -> int:
     """Add an account."""
     name, folder = parse_name(arguments.name), arguments.data
+    store = _store(folder)
     folder.make()
-    store = AccountStore(folder.accounts)
     if name in store.accounts():
         raise SetupError(f'There is an account "{name}" already. Choose another name, or set its password.')
     password, made = _password(arguments)
@@ -52,7 +54,7 @@ def add_user(arguments: argparse.Namespace) -> int:
 
 def set_password(arguments: argparse.Namespace) -> int:
     """Give an account another password."""
-    store = AccountStore(arguments.data.accounts)
+    store = _store(arguments.data)
     name = require(store.accounts(), arguments.name).name
     password, made = _password(arguments)
     store.set_password(name, password)
@@ -64,7 +66,7 @@ def set_password(arguments: argparse.Namespace) -> int:
 
 def remove_user(arguments: argparse.Namespace) -> int:
     """Remove an account."""
-    store = AccountStore(arguments.data.accounts)
+    store = _store(arguments.data)
     name = require(store.accounts(), arguments.name).name
     store.remove(name)
     print(
@@ -76,12 +78,17 @@ def remove_user(arguments: argparse.Namespace) -> int:
 
 def list_users(arguments: argparse.Namespace) -> int:
     """Print the names, one a line, admins marked."""
-    accounts = AccountStore(arguments.data.accounts).accounts()
+    accounts = _store(arguments.data).accounts()
     for account in sorted(accounts.values(), key=lambda account: account.name):
         print(f"{account.name} (admin)" if account.admin else account.name)
     if not accounts:
         print(f"Nobody may log in yet. Run `stateroom user add NAME{arguments.data.option}`.", file=sys.stderr)
     return 0
+
+
+def _store(folder: DataFolder) -> AccountStore:
+    require_no_pod("Who may log in, its authenticator says: set that up in `hub.config` of the chart's values.")
+    return AccountStore(folder.accounts)
 
 
 def _verb(

@@ -17,7 +17,6 @@ from stateroom.backends.docker.engine import read_passwd, translated
 from stateroom.backends.docker.network import isolation_gaps, servers_network
 from stateroom.backends.docker.payload import facts_from_image
 from stateroom.cli.checks import NO_HUB, PROXY, Check, Installation, hub_finding, no_hub_finding
-from stateroom.cli.database import read_records
 from stateroom.cli.docker.findings import (
     engine_finding,
     gateway_of,
@@ -216,13 +215,13 @@ def _reach(engine: docker.APIClient, place: Installation) -> Iterator[Finding]:
 
 
 def _orphans(engine: docker.APIClient, place: Installation) -> Iterator[Finding]:
-    if place.settings is None or not place.data.database.exists():
+    if place.settings is None or not place.data.has_database:
         yield ok("none: no hub has run yet")
         return
     found = find_orphans(
         engine,
         place.settings.hub_id,
-        lambda: read_records(place.data.database),
+        place.data.records,
         time.time(),
         running=place.running,
     )

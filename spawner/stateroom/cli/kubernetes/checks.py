@@ -9,7 +9,6 @@ from stateroom.backends.kubernetes import manifests
 from stateroom.catalog import Catalog
 from stateroom.choice import choose
 from stateroom.cli.checks import PROXY, Check, Installation, hub_finding, no_hub_finding
-from stateroom.cli.database import read_records
 from stateroom.cli.findings import Finding, fail, ok, orphans_finding, unseen
 from stateroom.cli.kubernetes.belongings import KubernetesBelongings
 from stateroom.cli.kubernetes.client import Client
@@ -23,6 +22,8 @@ from stateroom.cli.kubernetes.findings import (
     rights_findings,
     shared_claim_finding,
 )
+from stateroom.cli.kubernetes.own_pods import pods_of_a_chart
+from stateroom.cli.pod import Pod
 from stateroom.document import spelled
 from stateroom.errors import EngineRefused
 from stateroom.names import HomeRef, ServerRef
@@ -35,8 +36,11 @@ _NOBODY = "stateroom doctor"
 _Look = Callable[[Client, Installation], Iterable[Finding]]
 
 
-def checks(client: Client | None, problem: str) -> Sequence[Check]:
-    """In the order of what needs what, for the cluster that answers, or None and why it does not."""
+def checks(client: Client | None, problem: str, pod: Pod | None = None) -> Sequence[Check]:
+    """In the order of what needs what, for the cluster that answers, or None and why it does not.
+
+    `pod` is where the hub and its proxy are pods as well.
+    """
 
     def asking(look: _Look) -> Callable[[Installation], Iterable[Finding]]:
         return lambda place: [unseen("the cluster does not answer")] if client is None else look(client, place)
@@ -47,8 +51,7 @@ def checks(client: Client | None, problem: str) -> Sequence[Check]:
         Check("Rights", asking(_rights)),
         Check("Storage", asking(_storage)),
         Check("Pod", asking(_pod)),
-        Check("Hub", _hub),
-        PROXY,
+        *((Check("Hub", _hub), PROXY) if pod is None else pods_of_a_chart(pod)),
         Check("Orphans", asking(_orphans)),
     )
 
@@ -131,11 +134,14 @@ def _hub(place: Installation) -> Iterator[Finding]:
 
 
 def _orphans(client: Client, place: Installation) -> Iterator[Finding]:
-    if place.settings is None or not place.data.database.exists():
+    if not place.data.has_database:
         yield ok("none: no hub has run yet")
         return
+    if place.settings is None:
+        yield unseen("which hub's they would be is not known")
+        return
     belongings = KubernetesBelongings(client, place.settings)
-    found = belongings.orphans(lambda: read_records(place.data.database), running=place.running)
+    found = belongings.orphans(place.data.records, running=place.running)
     yield orphans_finding([orphan.kind for orphan in found])
 
 

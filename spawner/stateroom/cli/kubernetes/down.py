@@ -2,39 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from stateroom.cli.data import Settings
 from stateroom.cli.kubernetes.belongings import home_of, shared_claim
 from stateroom.cli.kubernetes.client import Client, connected, refusals_told
 from stateroom.cli.kubernetes.facts import Json
 from stateroom.cli.kubernetes.pods import ended, listed, selector, server_of
 from stateroom.cli.screen import Screen
+from stateroom.wording import listed as words_of
+
+_CLAIMS, _FOLDERS = "persistentvolumeclaims", "configmaps"  # what homes are, by what tells of them
 
 
 def take_down(settings: Settings, screen: Screen) -> None:
-    """Stop all servers of the hub."""
-    with (
-        screen.step("Servers", "Stopping the servers") as step,
-        refusals_told(),
-        connected(settings.namespace, settings.kubeconfig) as client,
-    ):
-        servers = [pod for pod in _all(client, "pods", "server", settings) if server_of(pod, settings.hub_id)]
+    """Stop all servers of the hub, and say which homes stay."""
+    with refusals_told(), connected(settings.namespace, settings.kubeconfig) as client:
+        with screen.step("Servers", "Stopping the servers") as step:
+            number = _stop_servers(client, settings.hub_id)
+            step.result = f"{number} stopped" if number else "none were running"
+        kept = {kind: _homes(client, kind, settings.hub_id) for kind in (_CLAIMS, _FOLDERS)}
+        first, *more = _told(kept[_CLAIMS], kept[_FOLDERS], client, settings)
+    screen.line("Homes", first)
+    for line in more:
+        screen.more(line)
+
+
+def _stop_servers(client: Client, hub: str) -> int:
+    """How many there were. Looks until there are none: a hub that still runs may have begun another meanwhile."""
+    stopped = 0
+    while servers := [pod for pod in _all(client, "pods", "server", hub) if server_of(pod, hub)]:
         client.ask(ended(client.cluster, [(pod["metadata"]["name"], pod["metadata"]["uid"]) for pod in servers]))
-        step.result = f"{len(servers)} stopped" if servers else "none were running"
-        kept = _homes(client, settings)
-    screen.line("Homes", kept)
+        stopped += len(servers)
+    return stopped
 
 
-def _homes(client: Client, settings: Settings) -> str:
-    claim = shared_claim(settings)
-    kind = "configmaps" if claim else "persistentvolumeclaims"
-    number = sum(home_of(home, settings.hub_id) is not None for home in _all(client, kind, "home", settings))
-    if not number:
-        return "there are none"
-    if claim:
-        return f"{number} {'is' if number == 1 else 'are'} kept, in the claim {claim} of {settings.where}"
-    what = "1 is kept, the claim" if number == 1 else f"{number} are kept, the claims"
-    return f"{what} named stateroom-home-… of {settings.where}"
+def _told(claims: Sequence[str], folders: Sequence[str], client: Client, settings: Settings) -> Iterator[str]:
+    """The homes that stay, where, and the commands that delete them; both kinds, since a catalog may change."""
+    where = f"of the namespace {client.namespace} of {client.cluster.server}"
+    delete = f"{client.kubectl} --namespace {client.namespace} delete"
+    selected = f"--selector {selector(settings.hub_id, 'home')}"
+    if claims:
+        yield f"{_are_kept(claims, 'the claim')} {where}"
+        yield f"for good they go with: {delete} {_CLAIMS} {selected}"
+    if folders:
+        claim = shared_claim(settings)
+        yield f"{_are_kept(folders, 'the folder')} in the claim {claim or 'that they share'} {where}"
+        yield f"for good they go with: {delete} {_FOLDERS} {selected}"
+        yield f"and, if nobody else's files are in it: {delete} {_CLAIMS} {claim or 'NAME'}"
+    if not claims and not folders:
+        yield "there are none"
 
 
-def _all(client: Client, kind: str, what: str, settings: Settings) -> list[Json]:
-    return client.ask(listed(client.cluster, kind, selector(settings.hub_id, what)))
+def _are_kept(homes: Sequence[str], what: str) -> str:
+    return f"1 is kept, {what} {homes[0]}" if len(homes) == 1 else f"{len(homes)} are kept, {what}s {words_of(homes)}"
+
+
+def _homes(client: Client, kind: str, hub: str) -> list[str]:
+    return [ref.name for home in _all(client, kind, "home", hub) if (ref := home_of(home, hub)) is not None]
+
+
+def _all(client: Client, kind: str, what: str, hub: str) -> list[Json]:
+    return client.ask(listed(client.cluster, kind, selector(hub, what)))

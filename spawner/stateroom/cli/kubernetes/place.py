@@ -16,6 +16,7 @@ from stateroom.cli.kubernetes.client import Client, connected, refusals_told
 from stateroom.cli.kubernetes.down import take_down
 from stateroom.cli.kubernetes.facts import nodes, require_namespace, require_rights
 from stateroom.cli.places import Belongings
+from stateroom.cli.pod import PodFolder
 from stateroom.cli.screen import Screen
 from stateroom.errors import EngineRefused, SetupError
 from stateroom.recipes import UNIFIED
@@ -63,7 +64,8 @@ class KubernetesPlace:
                 client = stack.enter_context(connected(namespace, kept))
             except SetupError as error:
                 problem = error.message
-            yield checks(client, problem)
+            data = installation.data
+            yield checks(client, problem, data.pod if isinstance(data, PodFolder) else None)
 
     def take_down(self, settings: Settings, _: DataFolder, screen: Screen) -> None:
         """See Place."""

@@ -21,6 +21,7 @@ from stateroom.wording import clipped, counted
 _PAUSE = 2.0
 _NOT_THERE_SECONDS = 60.0  # after which an image that a registry does not have will not come
 _MOST_NODES = 12  # that are told of
+_LONGEST = 200  # letters of what a kubelet says
 _PULLING = {"", "ContainerCreating", "PodInitializing"}
 
 
@@ -44,7 +45,8 @@ class Standing:
             return "the cluster has yet to look at the DaemonSet"
         if not self.wanted:
             return "there is no node that needs images"
-        return f"{self.ready} of {counted(self.wanted, 'node')} {'has' if self.ready == 1 else 'have'} all images"
+        has = "has" if 1 in (self.ready, self.wanted) else "have"
+        return f"{self.ready} of {counted(self.wanted, 'node')} {has} all images"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Lack:
     @property
     def told(self) -> str:
         """In one line."""
-        said = f'{self.reason}: "{clipped(self.message)}"' if self.message else self.reason
+        said = f'{self.reason}: "{_shown(self.message)}"' if self.message else self.reason
         return f"{self.node}: {self.image}: {said or 'is being fetched'}"
 
 
@@ -164,6 +166,12 @@ class Prepull:
             yield f"  and {counted(more, 'more node')}"
         if (without := self._standing.wanted - self._standing.ready - len(self._lacks)) > 0:
             yield f"  {counted(without, 'node')} without a pod of it. See why: {of_it}"
+
+
+def _shown(message: str) -> str:
+    """On one line. A kubelet that could not fetch says why at the end of all that it tried."""
+    text = " ".join(message.split())
+    return text if len(text) <= _LONGEST else f"…{clipped(text[-_LONGEST:])}"
 
 
 def standing_of(daemonset: Json) -> Standing:
