@@ -1,0 +1,175 @@
+"""Parts of a release that go away, or are away for a while: people's work goes on, and the way to it comes back."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+
+from harness import cluster
+from harness.figures import Told
+from harness.hub import Person, wait_for
+from harness.kernels import Kernel
+from harness.pods import core, delete_at_once, until
+from harness.release import Release
+
+_PAUSE = 0.2  # seconds between two looks
+_OUTAGE = 60.0
+
+# Counts on by itself, and keeps the longest time between two counts.
+COUNT = """
+import threading, time
+longest, last = 0.0, time.monotonic()
+def count():
+    global longest, last
+    while True:
+        time.sleep(0.05)
+        now = time.monotonic()
+        longest, last = max(longest, now - last), now
+threading.Thread(target=count, daemon=True).start()
+print("counts")
+"""
+
+
+@pytest.fixture(scope="module")
+def ada(release: Release) -> Iterator[Person]:
+    """Somebody with a running server."""
+    ada = release.person()
+    ada.started({"user_options": {"size": "small"}})
+    yield ada
+    ada.stop()
+    ada.close()
+
+
+@pytest.fixture
+def kernel(ada: Person) -> Iterator[Kernel]:
+    """A kernel that counts."""
+    kernel = Kernel(ada)
+    kernel.run(COUNT)
+    yield kernel
+    assert float(kernel.run("print(longest)")) < 3, "the kernel stood still"
+
+
+class Looker:
+    """Somebody who asks for something all the time; how long there was no answer at most."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self._url = url
+        self._headers = {"Authorization": f"token {token}"} if token else {}
+        self._answers = [time.monotonic()]
+        self._over = threading.Event()
+
+    @property
+    def gap(self) -> float:
+        """The longest time without an answer, in seconds, as far as it is known."""
+        times = [*self._answers, time.monotonic()]
+        return max(later - earlier for earlier, later in zip(times, times[1:], strict=False)) - _PAUSE
+
+    def look(self) -> None:
+        while not self._over.wait(_PAUSE):
+            try:
+                if requests.get(self._url, headers=self._headers, timeout=5, allow_redirects=False).status_code == 200:
+                    self._answers.append(time.monotonic())
+            except requests.RequestException:
+                pass
+
+    @contextmanager
+    def looking(self) -> Iterator[Looker]:
+        thread = threading.Thread(target=self.look)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._over.set()
+            thread.join()
+
+
+def worker(release: Release, ada: Person) -> Looker:
+    """Somebody at work: asks the own server, through the proxy."""
+    return Looker(f"{release.url}/user/{ada.name}/api/status", ada.token)
+
+
+def visitor(release: Release) -> Looker:
+    """Somebody who wants to log in."""
+    return Looker(f"{release.url}/hub/login")
+
+
+def replaced(release: Release, part: str) -> None:
+    """Delete a pod, and wait until another is ready."""
+    pod = release.pod(part)
+    delete_at_once(release.namespace, pod.metadata.name)
+
+    def is_ready() -> bool:
+        new = release.pod(part)
+        return new.metadata.uid != pod.metadata.uid and all(
+            status.ready for status in new.status.container_statuses or [None] if status
+        )
+
+    wait_for(is_ready, f"another pod of the {part}", pause=_PAUSE)
+
+
+def settled(release: Release, ada: Person) -> None:
+    """Everything works again."""
+    release.wait_until_answers()
+    wait_for(ada.active, "the hub's word on the server")
+    url = f"{release.url}/user/{ada.name}/api/status"
+    wait_for(lambda: requests.get(url, headers={"Authorization": f"token {ada.token}"}, timeout=5).ok, "the server")
+
+
+def test_the_hubs_pod_is_deleted(release: Release, ada: Person, kernel: Kernel, told: Told) -> None:
+    with worker(release, ada).looking() as work, visitor(release).looking() as visit:
+        replaced(release, "hub")
+        settled(release, ada)
+    told(f"Hub deleted: no login for {visit.gap:.1f} s, no answer from a user's server for {work.gap:.1f} s.")
+    assert work.gap < 1
+    assert kernel.run("print('on')").strip() == "on"
+
+
+def test_the_proxys_pod_is_deleted(release: Release, ada: Person, kernel: Kernel, told: Told) -> None:
+    with worker(release, ada).looking() as work, visitor(release).looking() as visit:
+        replaced(release, "proxy")
+        settled(release, ada)
+    told(f"Proxy deleted: no login for {visit.gap:.1f} s, no answer from a user's server for {work.gap:.1f} s.")
+    assert work.gap < 20
+    assert kernel.run("print('on')").strip() == "on"
+
+
+def test_the_clusters_api_is_away_for_a_minute(release: Release, ada: Person, kernel: Kernel, told: Told) -> None:
+    if not cluster.components():
+        pytest.skip("a cluster of the tests' own is needed, whose API server may be stopped")
+    hub = release.pod("hub")
+    url, address = release.url, hub.status.pod_ip
+    del url
+    with worker(release, ada).looking() as work, visitor(release).looking() as visit:
+        with cluster.components()["kube-apiserver"].stopped():
+            time.sleep(_OUTAGE)
+            assert requests.get(f"http://{address}:8081/hub/health", timeout=5).ok
+            during = max(work.gap, visit.gap)
+        until(lambda: core().list_node(), "the API server", 60)
+        until(lambda: node_is_ready(), "the node's word", 120)
+        settled(release, ada)
+    told(
+        f"API server away for {_OUTAGE:.0f} s: no answer for {during:.1f} s in that time, "
+        f"and {max(work.gap, visit.gap):.1f} s at all."
+    )
+    assert during < 1
+    assert max(work.gap, visit.gap) < 1
+    after = release.pod("hub")
+    assert (after.metadata.uid, after.status.container_statuses[0].restart_count) == (
+        hub.metadata.uid,
+        hub.status.container_statuses[0].restart_count,
+    )
+    assert kernel.run("print('on')").strip() == "on"
+    ben = release.person()
+    ben.started({"user_options": {"size": "small"}})
+    ben.stop()
+    ben.close()
+
+
+def node_is_ready() -> bool:
+    (node,) = core().list_node().items
+    return next(one.status for one in node.status.conditions if one.type == "Ready") == "True"
