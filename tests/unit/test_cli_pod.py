@@ -300,6 +300,14 @@ class TestDoctor:
         monkeypatch.setenv("CONFIGPROXY_AUTH_TOKEN", "wrong")
         assert "does not take the hub's token" in self.findings()["Proxy"]
 
+    def test_a_hub_whose_pages_are_below_another_path_answers_too(
+        self, data: Path, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, address: str
+    ) -> None:
+        assert data
+        assert cluster
+        monkeypatch.setenv("STATEROOM_HUB_URL", f"{address}/elsewhere")
+        assert self.findings()["Hub"].startswith("ok ")
+
     def test_those_that_do_not_answer_fail(
         self, data: Path, cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:

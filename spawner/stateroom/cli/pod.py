@@ -7,6 +7,7 @@ The chart gives them to the hub's container and to its Jobs, so that
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -75,7 +76,7 @@ class PodFolder(DataFolder):
     @property
     def option(self) -> str:
         """See DataFolder."""
-        return "" if self.path == self.pod.data else f" --data {self.path}"
+        return "" if self.path == self.pod.data else f" --data {shlex.quote(str(self.path))}"
 
     @property
     def has_database(self) -> bool:
