@@ -19,6 +19,7 @@ from harness.api_proxy import ApiProxy, Request
 from harness.cluster_hub import ClusterHub
 from harness.hub import PATIENCE, Person, wait_for
 from harness.pods import core, read_or_none
+from harness.recovery import cluster_answers
 from stateroom.names import HomeRef, ServerRef
 
 CATALOG = """\
@@ -29,7 +30,6 @@ start: {timeout: 2 min}
 """
 
 _MARKER = "marker"
-_RECOVERY = 180.0  # seconds
 
 _Result = TypeVar("_Result")
 
@@ -197,42 +197,6 @@ def assert_nothing_is_left_over(scene: ClusterScene) -> None:
         wait_for(lambda: found() == expected(), "the clean-up", seconds=40)
     is_there, shall_be = found(), expected()
     assert is_there == shall_be, f"pods, number of Secrets and tokens are {is_there} and not {shall_be}"
-
-
-def wait_for_the_cluster() -> None:
-    """Until pods find a node, and what belonged to them is cleared away: its parts come back one after another.
-
-    Where the API server was away for a minute, its controllers took the node for lost, and say so for another one.
-    """
-    wait_for(cluster_answers, "the cluster")
-    pod = {
-        "metadata": {"generateName": "canary-"},
-        "spec": {"containers": [{"name": "canary", "image": "stateroom.test/tiny-answers:1"}]},
-    }
-    canary = core().create_namespaced_pod("default", pod).metadata
-    owner = {"apiVersion": "v1", "kind": "Pod", "name": canary.name, "uid": canary.uid}
-    core().create_namespaced_config_map(
-        "default", {"metadata": {"name": canary.name, "ownerReferences": [owner]}, "data": {}}
-    )
-
-    def runs() -> bool:
-        return core().read_namespaced_pod(canary.name, "default").status.phase == "Running"
-
-    def is_cleared_away() -> bool:
-        return read_or_none(core().read_namespaced_config_map, canary.name, "default") is None
-
-    wait_for(runs, "a node for a pod", seconds=_RECOVERY)
-    core().delete_namespaced_pod(canary.name, "default", grace_period_seconds=0)
-    wait_for(is_cleared_away, "the garbage collector", seconds=_RECOVERY)
-
-
-def cluster_answers() -> bool:
-    """Whether the API is there and the node is ready."""
-    try:
-        node = core().read_node(cluster.NODE_NAME)
-    except Exception:  # noqa: BLE001 - whatever it is, it does not answer
-        return False
-    return any(one.type == "Ready" and one.status == "True" for one in node.status.conditions)
 
 
 def answers(person: Person) -> bool:

@@ -17,9 +17,10 @@ from harness.api_proxy import ApiProxy
 from harness.cluster_hub import ClusterHub
 from harness.hub import PATIENCE, Person, wait_for
 from harness.pods import core, namespace_of_its_own
+from harness.recovery import wait_for_the_cluster
 from stateroom.backends.memory import Behaviour
 
-from .cluster_scene import CATALOG, ClusterMoment, ClusterScene, assert_all_is_well, wait_for_the_cluster
+from .cluster_scene import CATALOG, ClusterMoment, ClusterScene, assert_all_is_well
 from .moments import FULL, TRIALS, assert_is_sentence, spread, start_and_hear, stop_and_hear
 
 AWAY_SECONDS = 60.0 if FULL else 8.0
@@ -108,7 +109,7 @@ def test_a_part_of_the_cluster_is_away(scene: ClusterScene, victim: Person, when
         going = ClusterMoment(scene.proxy, begin, 1, verb).come(lambda: work(victim))
         time.sleep(AWAY_SECONDS)
     end()
-    wait_for_the_cluster()
+    wait_for_the_cluster("stateroom.test/tiny-answers:1")
     if going is not None and (words := going.result(PATIENCE)):
         assert_is_sentence(words)
     assert_all_is_well(scene, before, victim)
@@ -125,5 +126,5 @@ def test_a_node_is_gone(scene: ClusterScene, victim: Person) -> None:
         wait_for(lambda: not bystander.active(), "the hub's word of the end", seconds=120)
     finally:
         kubelet.start()
-    wait_for_the_cluster()
+    wait_for_the_cluster("stateroom.test/tiny-answers:1")
     assert_all_is_well(scene, before, victim, lost=[bystander.name])
