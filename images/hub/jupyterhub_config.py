@@ -25,6 +25,7 @@ stateroom.configure(c, catalog=catalog, backend="kubernetes", data=data)
 
 c.JupyterHub.hub_connect_url = os.environ["STATEROOM_HUB_URL"]
 # The proxy is a pod of its own, so that users' connections outlive the hub's.
+c.JupyterHub.proxy_class = "stateroom"
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = os.environ["STATEROOM_PROXY_API_URL"]
 c.JupyterHub.cleanup_proxy = False
