@@ -31,6 +31,9 @@ c.ConfigurableHTTPProxy.api_url = os.environ["STATEROOM_PROXY_API_URL"]
 c.JupyterHub.cleanup_proxy = False
 
 c.JupyterHub.db_url = os.environ.get("STATEROOM_DATABASE_URL") or f"sqlite:///{data / 'jupyterhub.sqlite'}"
+if c.JupyterHub.db_url.startswith("postgresql"):
+    # While the hub waits for its database it does nothing else, and the driver's own limits are minutes.
+    c.JupyterHub.db_kwargs = {"connect_args": {"connect_timeout": 5, "tcp_user_timeout": 10_000}}
 c.JupyterHub.upgrade_db = True
 c.JupyterHub.allow_named_servers = True
 
