@@ -466,6 +466,13 @@ def need_podman() -> None:
         install_packages("podman", "netavark", "catatonit")
 
 
+@once
+def need_postgresql() -> None:
+    """Debian's PostgreSQL, of which the tests start one of their own."""
+    if not any(Path("/usr/lib/postgresql").glob("*/bin/postgres")):
+        install_packages("postgresql")
+
+
 def install_packages(*packages: str) -> None:
     """Debian packages, where this may install them."""
     words = " ".join(packages)
@@ -567,14 +574,14 @@ TIERS = (
         partly=True,
     ),
     Tier("podman", "the contract on Podman", run_pytest, (need_engine, need_image, need_podman)),
-    Tier("hub", "a real hub, from the login to the cgroup", run_pytest, (need_engine, need_image)),
+    Tier("hub", "a real hub, from the login to the cgroup", run_pytest, (need_engine, need_image, need_postgresql)),
     Tier(
         "faults",
         "what is left when hub, engine or cluster die, or are in trouble",
         run_pytest,
         (need_engine, need_lab, need_cluster),
     ),
-    Tier("hub5", "the same with a JupyterHub 5", run_hub5, (need_engine, need_image, need_hub5)),
+    Tier("hub5", "the same with a JupyterHub 5", run_hub5, (need_engine, need_image, need_postgresql, need_hub5)),
     Tier(
         "jupyterhub",
         "JupyterHub's own tests, with our class for their spawners",

@@ -32,11 +32,15 @@ stateroom.configure(c, catalog=catalog, backend="kubernetes", data=data, hub_id=
 c.JupyterHub.hub_bind_url = "http://0.0.0.0:8081"
 c.JupyterHub.hub_connect_url = os.environ["STATEROOM_HUB_URL"]
 # The proxy is a pod of its own, so that users' connections outlive the hub's.
+c.JupyterHub.proxy_class = "stateroom"
 c.ConfigurableHTTPProxy.should_start = False
 c.ConfigurableHTTPProxy.api_url = os.environ["STATEROOM_PROXY_API_URL"]
 c.JupyterHub.cleanup_proxy = False
 
 c.JupyterHub.db_url = os.environ.get("STATEROOM_DATABASE_URL") or f"sqlite:///{data / 'jupyterhub.sqlite'}"
+if c.JupyterHub.db_url.startswith("postgresql"):
+    # While the hub waits for its database it does nothing else, and the driver's own limits are minutes.
+    c.JupyterHub.db_kwargs = {"connect_args": {"connect_timeout": 5, "tcp_user_timeout": 10_000}}
 c.JupyterHub.upgrade_db = True
 
 for file in sorted(further.glob("*.py")):

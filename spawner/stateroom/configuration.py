@@ -27,6 +27,7 @@ from stateroom.home_assignments import home_assignments_file
 from stateroom.hub_id import given_hub_id, stored_hub_id
 from stateroom.idle import SCOPES, SERVICE
 from stateroom.loading import watched_catalog_file
+from stateroom.outage import outlive_outages
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def configure(
     hub_id = known.hub or given or stored_hub_id(Path(data))
     c.JupyterHub.spawner_class = "stateroom"
     _never_give_a_number_twice()
+    outlive_outages()
     c.StateroomSpawner.catalog = str(path)
     c.StateroomSpawner.backend = backend
     c.StateroomSpawner.hub_id = hub_id

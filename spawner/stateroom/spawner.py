@@ -374,6 +374,18 @@ class StateroomSpawner(Spawner):
             self._watch.cancel()
         self._watch = None
 
+    @property
+    def unwatched(self) -> bool:
+        """Whether the hub takes the server for running, and would not hear of its end."""
+        return bool(self.ready) and (self._watch is None or self._watch.done())
+
+    async def resume_watch(self, ended: Callable[[], Awaitable[None]]) -> None:
+        """Watch the server again, and look at it now; `ended` is for the hub to act on its end."""
+        self._callbacks: list[Any] = []  # the hub's own, of which those of an interrupted stop are left
+        self.add_poll_callback(ended)
+        self.start_polling()
+        await self.poll_and_notify()
+
     async def run_post_stop_hook(self) -> None:
         """The hub calls this after every stop, also of a server that died or never ran: nothing may be left."""
         self._admissions().release(self._ref())

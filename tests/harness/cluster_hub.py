@@ -34,12 +34,6 @@ class ClusterHub(ConfiguredHub):
         """Whether the hub's process is there."""
         return self._process is not None and self._process.poll() is None
 
-    def kill(self) -> None:
-        """Kill the hub. Its proxy is left behind, as by an out-of-memory killer."""
-        assert self._process is not None
-        self._process.kill()
-        self._process.wait()
-
 
 @contextmanager
 def cluster_hub(data: Path, catalog: str = "", more: str = "", scheme: str = "http") -> Iterator[ClusterHub]:

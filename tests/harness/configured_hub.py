@@ -69,6 +69,12 @@ class ConfiguredHub(Hub):
             )
         wait_for(self._answers, "the hub")
 
+    def kill(self) -> None:
+        """Kill the hub. Its proxy is left behind, as by an out-of-memory killer."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
     def down(self) -> None:
         """Stop the hub with its proxy, and remove everything that only a test leaves behind."""
         try:
