@@ -16,8 +16,9 @@ from harness.figures import Told
 from harness.hub import Person, wait_for
 from harness.kernels import Kernel
 from harness.pods import delete_at_once
+from harness.postgresql import PostgreSQL, running_postgresql
 from harness.recovery import wait_for_the_cluster
-from harness.release import Release
+from harness.release import Release, release_of_its_own
 from stateroom.recipes import HUB_IMAGE
 
 _PAUSE = 0.2  # seconds between two looks
@@ -36,6 +37,21 @@ def count():
 threading.Thread(target=count, daemon=True).start()
 print("counts")
 """
+
+
+@pytest.fixture(scope="module")
+def database(images: None) -> Iterator[PostgreSQL]:  # noqa: ARG001 - skips where there is no cluster
+    """A database beside the cluster."""
+    with running_postgresql(cluster.HOST) as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def release(database: PostgreSQL) -> Iterator[Release]:
+    """A release whose hub is on PostgreSQL."""
+    with release_of_its_own() as release:
+        release.apply({"hub": {"database_url": database.url}})
+        yield release
 
 
 @pytest.fixture(scope="module")
@@ -108,9 +124,9 @@ def replaced(release: Release, part: str) -> None:
 
     def is_ready() -> bool:
         new = release.pod(part)
-        return new.metadata.uid != pod.metadata.uid and all(
-            status.ready for status in new.status.container_statuses or [None] if status
-        )
+        if new is None or new.metadata.uid == pod.metadata.uid:
+            return False
+        return any(one.type == "Ready" and one.status == "True" for one in new.status.conditions or [])
 
     wait_for(is_ready, f"another pod of the {part}", pause=_PAUSE)
 
@@ -118,7 +134,9 @@ def replaced(release: Release, part: str) -> None:
 def settled(release: Release, ada: Person) -> None:
     """Everything works again."""
     release.wait_until_answers()
-    wait_for(ada.active, "the hub's word on the server")
+    # A hub whose database is away knows nobody.
+    wait_for(lambda: ada.api("GET", f"users/{ada.name}").ok, "the hub's word on the user")
+    assert ada.active()
     url = f"{release.url}/user/{ada.name}/api/status"
     wait_for(lambda: requests.get(url, headers={"Authorization": f"token {ada.token}"}, timeout=5).ok, "the server")
 
@@ -139,6 +157,34 @@ def test_the_proxys_pod_is_deleted(release: Release, ada: Person, kernel: Kernel
     told(f"Proxy deleted: no login for {visit.gap:.1f} s, no answer from a user's server for {work.gap:.1f} s.")
     assert work.gap < 20
     assert kernel.run("print('on')").strip() == "on"
+
+
+def test_the_databases_connections_are_cut_and_then_it_is_away(
+    release: Release, ada: Person, kernel: Kernel, database: PostgreSQL, told: Told
+) -> None:
+    with worker(release, ada).looking() as work, visitor(release).looking() as visit:
+        database.cut_connections()
+        time.sleep(2)
+        settled(release, ada)
+        cut = visit.gap
+        database.stop()
+        time.sleep(10)
+        database.start()
+        began = time.monotonic()
+        settled(release, ada)
+        back = time.monotonic() - began
+    told(
+        f"Database's connections cut: no login for {cut:.1f} s. Database away for 10 s: all well {back:.1f} s "
+        f"after its return, no answer from a user's server for {work.gap:.1f} s."
+    )
+    assert cut < 5
+    assert work.gap < 1
+    assert release.pod("hub").status.container_statuses[0].restart_count == 0
+    assert kernel.run("print('on')").strip() == "on"
+    ben = release.person()
+    ben.started({"user_options": {"size": "small"}})
+    ben.stop()
+    ben.close()
 
 
 def test_the_clusters_api_is_away_for_a_minute(release: Release, ada: Person, kernel: Kernel, told: Told) -> None:

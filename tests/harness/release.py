@@ -74,10 +74,10 @@ class Release:
         return self.kubectl("logs", f"deployment/{self.name}-hub", "--tail=300")
 
     def pod(self, part: str) -> Any:
-        """The pod of the hub or the proxy, the newest where one takes another's place."""
+        """The pod of the hub or the proxy, the newest where one takes another's place, None where there is none."""
         selector = f"app.kubernetes.io/instance={self.name},app.kubernetes.io/component={part}"
         pods = core().list_namespaced_pod(self.namespace, label_selector=selector).items
-        return max(pods, key=lambda pod: pod.metadata.creation_timestamp)
+        return max(pods, key=lambda pod: pod.metadata.creation_timestamp, default=None)
 
     def objects(self) -> set[tuple[str, str]]:
         """Everything that is in the namespace, by kind and name."""
