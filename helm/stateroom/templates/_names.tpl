@@ -111,7 +111,7 @@ securityContext:
 {{/* What a container of the hub's image knows of this release; commands read it too. */}}
 {{- define "stateroom.environment" -}}
 - {name: STATEROOM_HUB_ID, value: {{ include "stateroom.hub_id" . | quote }}}
-- {name: STATEROOM_HUB_URL, value: "http://{{ include "stateroom.hub" . }}:8081"}
+- {name: STATEROOM_HUB_URL, value: "http://{{ include "stateroom.hub" . }}.{{ .Release.Namespace }}:8081"}
 - {name: STATEROOM_PROXY_API_URL, value: "http://{{ include "stateroom.proxy" . }}-api:8001"}
 {{- end }}
 
