@@ -22,9 +22,12 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 from harness import cluster
 
@@ -38,6 +41,9 @@ SCRIPTS = ("run", "test", ".ci/run")
 LONGEST_TIER = (90 if "STATEROOM_FAULT_TRIALS" in os.environ else 30) * 60
 NO_TESTS = 5  # pytest's exit code where nothing was selected
 EXPECTED_FAILURE = "pytest.xfail"  # how its report tells them from the skipped
+
+# Where a tier that runs beside another keeps what it says until that has ended; None for the terminal.
+kept: ContextVar[IO[str] | None] = ContextVar("kept", default=None)
 
 
 class Unmet(Exception):
@@ -61,7 +67,8 @@ class Tier:
     """One tier.
 
     `needs` are met in their order before it runs; `partly`: some of it runs
-    without them. `on_request`: it runs only where it is named.
+    without them. `on_request`: it runs only where it is named. `beside`: the
+    tier that it runs at the same time as, where both run.
     """
 
     name: str
@@ -70,6 +77,7 @@ class Tier:
     needs: tuple[Callable[[], None], ...] = ()
     partly: bool = False
     on_request: bool = False
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +103,8 @@ def main(arguments: Sequence[str]) -> int:
     outcomes: list[Outcome] = []
     try:
         install_package()
-        for tier in chosen:
-            outcomes.append(run_tier(tier, options))  # noqa: PERF401 - one at a time, to have those before a Ctrl-C
+        for outcome in run_all(chosen, options):
+            outcomes.append(outcome)  # noqa: PERF402 - one at a time, to have those before a Ctrl-C
     except Unmet as reason:
         print(f"./test: {reason}", file=sys.stderr)
         return 2
@@ -130,14 +138,45 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def run_all(chosen: Sequence[Tier], options: Sequence[str]) -> Iterator[Outcome]:
+    """One after the other, but for those that run beside another."""
+    companions = {tier.beside: tier for tier in chosen if tier.beside in {other.name for other in chosen}}
+    for tier in chosen:
+        if companion := companions.get(tier.name):
+            yield from run_side_by_side(tier, companion, options)
+        elif tier not in companions.values():
+            yield run_tier(tier, options)
+
+
+def run_side_by_side(tier: Tier, companion: Tier, options: Sequence[str]) -> Iterator[Outcome]:
+    """Two tiers at the same time. What the second says comes when the first has ended."""
+    with tempfile.TemporaryFile("w+") as said, ThreadPoolExecutor(1) as thread:
+        for each in (tier, companion):
+            with contextlib.suppress(Unmet):  # which its own run tells
+                meet(each)
+        apart = copy_context()
+        apart.run(kept.set, said)
+        running = thread.submit(apart.run, run_tier, companion, options)
+        yield run_tier(tier, options)
+        outcome = running.result()
+        said.seek(0)
+        shutil.copyfileobj(said, sys.stdout)
+        yield outcome
+
+
+def say(words: str) -> None:
+    """Print for whoever waits, at once."""
+    print(words, file=kept.get(), flush=True)
+
+
 def run_tier(tier: Tier, options: Sequence[str]) -> Outcome:
     """Meet the tier's needs, run it and take the time."""
-    print(f"\n== {tier.name}: {tier.about}", flush=True)
+    say(f"\n== {tier.name}: {tier.about}")
     started = time.monotonic()
     try:
         meet(tier)
     except Unmet as reason:
-        print(f"skipped: {reason}", flush=True)
+        say(f"skipped: {reason}")
         outcome = Outcome(tier.name, skipped=[f"the whole tier: {reason}"])
     else:
         outcome = tier.run(tier.name, options)
@@ -153,7 +192,7 @@ def meet(tier: Tier) -> None:
     except Unmet as reason:
         if not tier.partly:
             raise
-        print(f"Without all it needs: {reason}", flush=True)
+        say(f"Without all it needs: {reason}")
 
 
 # How tiers run
@@ -199,7 +238,7 @@ def run_one_benchmark(benchmark: Benchmark, options: Sequence[str], outcome: Out
         for need in benchmark.needs:
             need()
     except Unmet as reason:
-        print(f"skipped: {benchmark.name}: {reason}", flush=True)
+        say(f"skipped: {benchmark.name}: {reason}")
         outcome.skipped.append(f"{benchmark.name}: {reason}")
         return
     done = run_commands(outcome.tier, [*python_of_tests(), "-m", f"benchmark.{benchmark.module}", *options])
@@ -228,7 +267,7 @@ def run_commands(name: str, *commands: Sequence[str]) -> Outcome:
     outcome = Outcome(name)
     for command in commands:
         words = " ".join([Path(command[0]).name, *command[1:]])
-        print(f"$ {words}", flush=True)
+        say(f"$ {words}")
         if call(command) == 0:
             outcome.passed += 1
         else:
@@ -283,11 +322,11 @@ def outcome_from_report(name: str, report: Path) -> Outcome:
 def call(command: Sequence[str], venv: Path = VENV, limit: float = LONGEST_TIER) -> int:
     """Run a command in the checkout, its output straight to the terminal; the exit code."""
     path = f"{venv / 'bin'}{os.pathsep}{os.environ.get('PATH', '')}"
-    child = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PATH": path})
+    child = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "PATH": path}, stdout=kept.get(), stderr=kept.get())
     try:
         return child.wait(limit)
     except subprocess.TimeoutExpired:
-        print(f"Took longer than {limit:.0f} s; ended.", flush=True)
+        say(f"Took longer than {limit:.0f} s; ended.")
         child.send_signal(signal.SIGINT)  # so that pytest still cleans up
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(60)
@@ -335,7 +374,7 @@ def install_package(venv: Path = VENV, *limits: str) -> None:
     stamp = venv / ".tested-with"
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    print(f"Installing the package and the tools of its tests into {venv.relative_to(ROOT)} ...", flush=True)
+    say(f"Installing the package and the tools of its tests into {venv.relative_to(ROOT)} ...")
     if not venv_works(venv):
         make_venv(venv)
     if call(pip_install(".[test]", venv, *limits), venv) != 0:
@@ -415,7 +454,7 @@ def stop_own_cluster() -> None:
 @once
 def need_image() -> None:
     """The unified image, built from these very files."""
-    print("Building the unified image, if its files changed ...", flush=True)
+    say("Building the unified image, if its files changed ...")
     if call([tool("stateroom"), "images", "build", "unified"]) != 0:
         raise Unmet("the unified image could not be built; the words of `stateroom images build` are above")
 
@@ -480,13 +519,13 @@ def install_packages(*packages: str) -> None:
         raise Unmet(f"{words} cannot be installed here, where there is no apt-get; install them and run ./test again")
     if os.geteuid() != 0:
         raise Unmet(f"{words} can only be installed by root; run: apt-get install {words}")
-    print(f"Installing {words} ...", flush=True)
+    say(f"Installing {words} ...")
     update_package_lists()
     quietly = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "Dpkg::Use-Pty=0"]
     install = [*quietly, "install", "--yes", "--no-install-recommends", *packages]
     result = subprocess.run(install, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     if result.returncode != 0:
-        print(result.stdout, flush=True)
+        say(result.stdout)
         raise Unmet(f"{words} could not be installed; apt's words are above")
 
 
@@ -581,7 +620,13 @@ TIERS = (
         run_pytest,
         (need_engine, need_lab, need_cluster),
     ),
-    Tier("hub5", "the same with a JupyterHub 5", run_hub5, (need_engine, need_image, need_postgresql, need_hub5)),
+    Tier(
+        "hub5",
+        "the same with a JupyterHub 5",
+        run_hub5,
+        (need_engine, need_image, need_postgresql, need_hub5),
+        beside="hub",
+    ),
     Tier(
         "jupyterhub",
         "JupyterHub's own tests, with our class for their spawners",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,32 @@ def test_a_tier_whose_needs_cannot_be_met_is_skipped_with_the_reason() -> None:
 def test_a_tier_that_runs_in_part_runs_without_its_needs() -> None:
     tier = Tier("contract", "", lambda name, _: Outcome(name, passed=1), (unmet,), partly=True)
     assert run_tier(tier, []).passed == 1
+
+
+def test_a_tier_beside_another_runs_at_the_same_time_and_is_told_of_after_it(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    both = threading.Barrier(2)
+
+    def run(name: str, _: object) -> Outcome:
+        both.wait(10)
+        assert tiers.call([sys.executable, "-c", f"print('from {name}')"]) == 0
+        return Outcome(name)
+
+    chosen = [
+        Tier("hub", "", run),
+        Tier("last", "", lambda name, _: Outcome(name)),
+        Tier("hub5", "", run, beside="hub"),
+    ]
+    assert [outcome.tier for outcome in tiers.run_all(chosen, [])] == ["hub", "hub5", "last"]
+    said = [line for line in capfd.readouterr().out.splitlines() if line]
+    assert said == ["== hub: ", "from hub", "== hub5: ", "from hub5", "== last: "]
+
+
+def test_a_tier_beside_one_that_does_not_run_runs_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    chosen = [Tier("hub5", "", lambda name, _: Outcome(name), beside="hub")]
+    assert [outcome.tier for outcome in tiers.run_all(chosen, [])] == ["hub5"]
+    assert capsys.readouterr().out == "\n== hub5: \n"
 
 
 def test_what_could_not_be_met_is_not_tried_again() -> None:
