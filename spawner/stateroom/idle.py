@@ -48,12 +48,14 @@ async def stop_idle_servers(file: CatalogFile, hub: str, token: str) -> None:
             log.info("Idle servers are stopped after %s.", format_duration(stop_after) if stop_after else "no time")
             rule, next_round = stop_after, 0.0
         if stop_after and loop.time() >= next_round:
-            await _round(hub, token, stop_after)
-            next_round = loop.time() + min(max(stop_after / _ROUNDS_IN_IDLE_TIME, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            done = await _round(hub, token, stop_after)
+            pause = min(max(stop_after / _ROUNDS_IN_IDLE_TIME, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            next_round = loop.time() + (pause if done else _SHORTEST_PAUSE)
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-async def _round(hub: str, token: str, stop_after: float) -> None:
+async def _round(hub: str, token: str, stop_after: float) -> bool:
+    """Whether the hub could be asked. One that has just started in a cluster may not be found there yet."""
     # With the hub's `internal_ssl` this has a certificate too, which is kept where the hub's own is.
     certificate = os.environ.get("JUPYTERHUB_SSL_CERTFILE")
     try:
@@ -68,6 +70,8 @@ async def _round(hub: str, token: str, stop_after: float) -> None:
         )
     except (OSError, HTTPError) as error:
         log.warning("The hub could not be asked for idle servers, trying again: %s", error)
+        return False
+    return True
 
 
 def is_idle(*, inactive: timedelta | None, inactive_limit: float, server: Mapping[str, Any]) -> bool:

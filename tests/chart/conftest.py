@@ -25,5 +25,5 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> None:
 def release(images: None) -> Iterator[Release]:  # noqa: ARG001 - made first
     """A release with default values and an authenticator."""
     with release_of_its_own() as release:
-        release.apply()
+        release.apply({"prepull": {"hook": True}})  # the default, which `apply` leaves out
         yield release

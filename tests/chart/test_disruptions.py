@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from harness.release import Release, release_of_its_own
 from stateroom.recipes import HUB_IMAGE
 
 _PAUSE = 0.2  # seconds between two looks
-_OUTAGE = 60.0
+_OUTAGE = 60.0 if "STATEROOM_FAULT_TRIALS" in os.environ else 20.0  # seconds; with that the whole trial runs
 
 # Counts on by itself, and keeps the longest time between two counts.
 COUNT = """
@@ -181,10 +182,7 @@ def test_the_databases_connections_are_cut_and_then_it_is_away(
     assert work.gap < 1
     assert release.pod("hub").status.container_statuses[0].restart_count == 0
     assert kernel.run("print('on')").strip() == "on"
-    ben = release.person()
-    ben.started({"user_options": {"size": "small"}})
-    ben.stop()
-    ben.close()
+    assert_somebody_new_can_start(release)
 
 
 def test_the_clusters_api_is_away_for_a_minute(release: Release, ada: Person, kernel: Kernel, told: Told) -> None:
@@ -209,7 +207,18 @@ def test_the_clusters_api_is_away_for_a_minute(release: Release, ada: Person, ke
         hub.status.container_statuses[0].restart_count,
     )
     assert kernel.run("print('on')").strip() == "on"
+    assert_somebody_new_can_start(release)
+
+
+def assert_somebody_new_can_start(release: Release) -> None:
+    """A cluster whose API was away takes its node for lost for a minute, and a start then is refused: try later."""
     ben = release.person()
-    ben.started({"user_options": {"size": "small"}})
+
+    def starts() -> bool:
+        assert ben.start({"user_options": {"size": "small"}}).ok
+        wait_for(lambda: (ben.server() or {"ready": True})["ready"], "the end of a start")
+        return ben.active()
+
+    wait_for(starts, "a start that succeeds", seconds=180, pause=3)
     ben.stop()
     ben.close()

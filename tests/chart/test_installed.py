@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 from playwright.sync_api import Page, expect
@@ -41,3 +42,27 @@ def test_the_hubs_account_may_do_what_the_table_says_and_nothing_else(release: R
         if resource and not resource.startswith("[/") and not resource.endswith(".k8s.io"):
             found[resource] = set(verbs.strip("[]").split())
     assert found == {right.resource: set(right.verbs) for right in RIGHTS}, listed
+
+
+def test_the_notes_give_the_next_commands_and_they_work(release: Release) -> None:
+    notes = release.helm("get", "notes", release.name)
+    assert f"kubectl --namespace {release.namespace} port-forward service/hub-proxy 8000:http" in notes
+    assert "NOBODY CAN LOG IN" not in notes
+    commands = re.findall(r"^    kubectl (.*)$", notes, re.MULTILINE)
+    ran = [command for command in commands if "port-forward" not in command]
+    assert [command.split()[-1] for command in ran] == ["deployment/hub-hub", "doctor", "homes"]
+    said = [kubectl(*shlex.split(command)) for command in ran]
+    assert "successfully rolled out" in said[0]
+    assert "FAIL" not in said[1], said[1]
+    assert "ok   Proxy" in said[1], said[1]
+
+
+def test_idle_servers_are_looked_for(release: Release) -> None:
+    """The service that stops them runs in the hub's pod; what becomes of idle servers, tests of the hub tell."""
+
+    def log() -> str:
+        return release.kubectl("logs", f"deployment/{release.name}-hub")
+
+    assert "Idle servers are stopped after 8 h." in log()
+    asked = re.compile(r" 200 GET /hub/api/stateroom/idle/users\S* \(stateroom-idle@")
+    wait_for(lambda: asked.search(log()), "the service's question", seconds=20)

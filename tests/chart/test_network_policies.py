@@ -13,12 +13,22 @@ import pytest
 
 from harness import cluster
 from harness.hub import Person
-from harness.outside import CONNECT, METADATA, SOMEWHERE, listening, outside
+from harness.outside import METADATA, SOMEWHERE, listening, outside
 from harness.pods import core, delete_at_once, in_cluster, until
 from harness.release import Release
 from stateroom.recipes import HUB_IMAGE
 
 STRANGER = "stranger"  # a pod that belongs to nobody
+
+# Tries a connection inside a pod. What is refused at a Service's address may be so without a word.
+CONNECT = """
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5).close()
+    print("open")
+except OSError as error:
+    print(error)
+"""
 API = (f"{cluster.NODE}", 6443), ("kubernetes.default", 443)
 
 

@@ -147,7 +147,7 @@ def test_every_pod_passes_the_restricted_standard(full: Objects) -> None:
 
 def test_only_what_asks_the_cluster_has_an_account(full: Objects) -> None:
     accounts = [pod["serviceAccountName"] for _, pod in full.pods() if "serviceAccountName" in pod]
-    assert sorted(accounts) == ["hub-hub", "hub-hub", "hub-prepull-hook"]
+    assert sorted(accounts) == ["hub-down", "hub-hub", "hub-prepull-hook"]
     for name, pod in full.pods():
         assert ("serviceAccountName" in pod) != (pod.get("automountServiceAccountToken") is False), name
 
@@ -335,6 +335,18 @@ def test_the_hubs_rights_are_those_that_the_backend_uses(plain: Objects) -> None
     assert plain.named("Role", "hub-hub")["rules"] == role("", "")["rules"]
 
 
+def test_no_account_may_more_than_the_hubs(full: Objects) -> None:
+    """But for the one that waits for a DaemonSet, which it may get."""
+    known = {
+        (resource, verb) for rule in role("", "")["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+    }
+    for found in full.of("Role"):
+        asked = {
+            (resource, verb) for rule in found["rules"] for resource in rule["resources"] for verb in rule["verbs"]
+        }
+        assert asked - known <= {("daemonsets", "get")}, found["metadata"]["name"]
+
+
 def test_nothing_is_cluster_wide(full: Objects) -> None:
     assert not [found["kind"] for found in full if found["kind"].startswith("Cluster")]
 
@@ -354,6 +366,8 @@ def test_servers_may_have_a_namespace_of_their_own() -> None:
         ("DaemonSet", "hubs.hub-prepull-hook"),
         ("Role", "hubs.hub-prepull-hook"),
         ("RoleBinding", "hubs.hub-prepull-hook"),
+        ("Role", "hubs.hub-down"),
+        ("RoleBinding", "hubs.hub-down"),
     }
     assert {found["metadata"]["namespace"] for found in objects if found["metadata"].get("namespace")} == {"servers"}
     subjects = objects.named("RoleBinding", "hubs.hub-hub")["subjects"]
@@ -514,7 +528,7 @@ def test_the_check_sees_the_catalog_before_anything_is_made(plain: Objects) -> N
 
 def test_what_a_hook_needed_is_gone_afterwards(full: Objects) -> None:
     hooks = [found for found in full if "helm.sh/hook" in found["metadata"].get("annotations", {})]
-    assert len(hooks) == 8
+    assert len(hooks) == 12
     for hook in hooks:
         policy = hook["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
         assert policy == "before-hook-creation,hook-succeeded,hook-failed"

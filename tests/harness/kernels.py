@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import requests
@@ -12,6 +14,8 @@ from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
 from harness.hub import PATIENCE, Person
+
+_Result = TypeVar("_Result")
 
 
 class Kernel:
@@ -26,11 +30,11 @@ class Kernel:
 
     def run(self, code: str) -> str:
         """What the code prints; raises what goes wrong in it."""
-        return asyncio.run(asyncio.wait_for(self._run(code), PATIENCE))
+        return _done(self._run(code))
 
     def start(self, code: str) -> None:
         """Have the code run, and wait for nothing but the kernel's word that it is busy."""
-        asyncio.run(asyncio.wait_for(self._start(code), PATIENCE))
+        _done(self._start(code))
 
     async def _start(self, code: str) -> None:
         url = f"{self._url}/{self.id}/channels".replace("http", "ws", 1)
@@ -64,6 +68,12 @@ class Kernel:
             while await socket.read_message() is not None:
                 pass  # until the other side has closed, too
         raise AssertionError("the server closed the connection")
+
+
+def _done(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """What it comes to, on a loop of its own: a browser that a test has opened holds this thread's."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, asyncio.wait_for(work, PATIENCE)).result()
 
 
 def _request(code: str) -> dict[str, Any]:

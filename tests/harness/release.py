@@ -43,8 +43,11 @@ class Release:
         return f"http://{service.spec.cluster_ip}"
 
     def apply(self, values: Json | None = None, *options: str, chart: Path = CHART) -> str:
-        """Install or upgrade to these values with the tests' authenticator, and wait until all runs; Helm's words."""
-        with_login: dict[str, Any] = {**(values or {})}
+        """Install or upgrade to these values with the tests' authenticator, and wait until all runs; Helm's words.
+
+        The images are in the cluster, so that the hook that brings them is left out unless it is asked for.
+        """
+        with_login: dict[str, Any] = {"prepull": {"hook": False}, **(values or {})}
         hub = dict(with_login.get("hub", {}))
         with_login["hub"] = {**hub, "config": {**AUTHENTICATOR, **hub.get("config", {})}}
         return self.helm("upgrade", "--install", self.name, str(chart), *_READY, *options, values=with_login)

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import stateroom.idle as service
 from stateroom.idle import is_idle
+from stateroom.loading import CatalogFile
 
+CATALOG = Path(__file__).parents[2] / "config" / "catalog.yaml"
 HOUR = 3600.0
 
 
@@ -38,3 +44,23 @@ def test_one_of_which_it_is_not_known_how_often_it_reports_has_as_long_as_the_hu
 
 def told(inactive: float, limit: float, server: dict[str, Any]) -> bool:
     return is_idle(inactive=timedelta(seconds=inactive), inactive_limit=limit, server=server)
+
+
+async def test_a_hub_that_cannot_be_asked_is_asked_again_soon(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    rounds: list[float] = []
+
+    async def round_that_fails_once(**_: object) -> None:
+        rounds.append(asyncio.get_running_loop().time())
+        if len(rounds) == 1:
+            raise ConnectionRefusedError
+
+    monkeypatch.setattr(service, "cull_idle", round_that_fails_once)
+    monkeypatch.setattr(service, "_SHORTEST_PAUSE", 0.2)
+    monkeypatch.setattr(service, "_LOOK_SECONDS", 0.05)
+    catalog = tmp_path / "catalog.yaml"
+    catalog.write_text(CATALOG.read_text())  # whose rule, 8 h, makes the pause five minutes
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(1):
+            await service.stop_idle_servers(CatalogFile(catalog), "http://127.0.0.1:1", "")
+    first, second = rounds
+    assert 0.2 <= second - first < 0.8
