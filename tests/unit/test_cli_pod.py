@@ -235,7 +235,7 @@ class TestDown:
         assert "Servers    1 stopped" in out
         assert f"Homes      2 are kept, the claims {HOME.name}, {GONE.name} of the namespace space" in out
         assert f"for good they go with: {KUBECTL} persistentvolumeclaims {SELECTED}" in out
-        assert "Hub        is a pod of its own, which Helm takes down: helm uninstall RELEASE" in out
+        assert "Hub        is a pod of its own, which `helm uninstall RELEASE` takes down" in out
         assert [name for kind, name in cluster.objects if kind == "pods"] == [ServerRef("another", "ada").name]
         assert sorted(data.iterdir()) == before
 

@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _take_down_servers(data: PodFolder, screen: Screen) -> int:
     settings = data.settings()
     place(settings.backend).take_down(settings, data, screen)
-    screen.line("Hub", "is a pod of its own, which Helm takes down: helm uninstall RELEASE")
+    screen.line("Hub", "is a pod of its own, which `helm uninstall RELEASE` takes down")
     return 0
 
 
