@@ -423,6 +423,8 @@ def _no_range(text: str) -> str:
 _SET_BY_THE_CHART = {
     ("JupyterHub", "spawner_class"): "the chart's servers are started by Stateroom; remove this",
     ("JupyterHub", "hub_connect_url"): "the chart says where servers find the hub; remove this",
+    ("JupyterHub", "hub_bind_url"): "the chart says where the hub listens; remove this",
+    ("JupyterHub", "proxy_class"): "the chart's proxy is looked after by Stateroom; remove this",
     ("JupyterHub", "db_url"): "write hub.database_url instead",
     ("JupyterHub", "cookie_secret"): "the chart keeps one in a Secret; remove this",
     ("ConfigurableHTTPProxy", "api_url"): "the chart says where the proxy is; remove this",
