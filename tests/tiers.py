@@ -609,7 +609,7 @@ TIERS = (
         "chart",
         "the Helm chart, rendered and on a real cluster",
         run_pytest,
-        (need_cluster_programs, need_engine, need_image, need_browser, need_lab, need_cluster),
+        (need_cluster_programs, need_engine, need_image, need_postgresql, need_browser, need_lab, need_cluster),
         partly=True,
     ),
     Tier("podman", "the contract on Podman", run_pytest, (need_engine, need_image, need_podman)),
