@@ -279,9 +279,9 @@ def test_a_claim_of_ones_own_is_used_and_none_made() -> None:
 
 
 def test_the_hub_asks_for_its_health_below_its_base_url() -> None:
-    container = hub_container(render({"hub": {"config": {"JupyterHub": {"base_url": "/work/"}}}}))
+    container = hub_container(render({"hub": {"config": {"JupyterHub": {"base_url": "/notes/"}}}}))
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"] == {"path": "/work/hub/health", "port": "http"}
+        assert container[probe]["httpGet"] == {"path": "/notes/hub/health", "port": "http"}
 
 
 def test_two_hubs_never_run_at_once(plain: Objects) -> None:
