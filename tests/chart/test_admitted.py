@@ -7,14 +7,12 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
 from harness import cluster
 from harness.gateway_api import http_route_definition
-from harness.helm import CHART, Json, render
+from harness.helm import CATALOG, Json, render
 from harness.pods import kubectl, kubectl_program, namespace_of_its_own, until
 
-CATALOG = yaml.safe_load((CHART / "values.yaml").read_text())["catalog"]
 SWITCHES: dict[str, Json] = {
     "the defaults": {},
     "a load balancer": {"proxy": {"service": {"type": "LoadBalancer", "port": 8080, "annotations": {"a": "b"}}}},

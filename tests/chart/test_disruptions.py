@@ -19,7 +19,7 @@ from harness.kernels import Kernel
 from harness.pods import delete_at_once
 from harness.postgresql import PostgreSQL, running_postgresql
 from harness.recovery import wait_for_the_cluster
-from harness.release import Release, release_of_its_own
+from harness.release import SMALL, Release, release_of_its_own
 from stateroom.recipes import HUB_IMAGE
 
 _PAUSE = 0.2  # seconds between two looks
@@ -59,7 +59,7 @@ def release(database: PostgreSQL) -> Iterator[Release]:
 def ada(release: Release) -> Iterator[Person]:
     """Somebody with a running server."""
     ada = release.person()
-    ada.started({"user_options": {"size": "small"}})
+    ada.started(SMALL)
     yield ada
     ada.stop()
     ada.close()
@@ -142,21 +142,13 @@ def settled(release: Release, ada: Person) -> None:
     wait_for(lambda: requests.get(url, headers={"Authorization": f"token {ada.token}"}, timeout=5).ok, "the server")
 
 
-def test_the_hubs_pod_is_deleted(release: Release, ada: Person, kernel: Kernel, told: Told) -> None:
+@pytest.mark.parametrize(("part", "most"), [("hub", 1), ("proxy", 20)])
+def test_a_pod_is_deleted(release: Release, ada: Person, kernel: Kernel, told: Told, *, part: str, most: float) -> None:
     with worker(release, ada).looking() as work, visitor(release).looking() as visit:
-        replaced(release, "hub")
+        replaced(release, part)
         settled(release, ada)
-    told(f"Hub deleted: no login for {visit.gap:.1f} s, no answer from a user's server for {work.gap:.1f} s.")
-    assert work.gap < 1
-    assert kernel.run("print('on')").strip() == "on"
-
-
-def test_the_proxys_pod_is_deleted(release: Release, ada: Person, kernel: Kernel, told: Told) -> None:
-    with worker(release, ada).looking() as work, visitor(release).looking() as visit:
-        replaced(release, "proxy")
-        settled(release, ada)
-    told(f"Proxy deleted: no login for {visit.gap:.1f} s, no answer from a user's server for {work.gap:.1f} s.")
-    assert work.gap < 20
+    told(f"The {part} deleted: no login for {visit.gap:.1f} s, no answer from a user's server for {work.gap:.1f} s.")
+    assert work.gap < most
     assert kernel.run("print('on')").strip() == "on"
 
 
@@ -215,7 +207,7 @@ def assert_somebody_new_can_start(release: Release) -> None:
     ben = release.person()
 
     def starts() -> bool:
-        assert ben.start({"user_options": {"size": "small"}}).ok
+        assert ben.start(SMALL).ok
         wait_for(lambda: (ben.server() or {"ready": True})["ready"], "the end of a start")
         return ben.active()
 

@@ -11,14 +11,13 @@ from typing import Any
 import pytest
 import yaml
 
-from harness.helm import CHART, HelmRefused, Json, Objects, helm, render
+from harness.helm import CHART, VALUES, HelmRefused, Json, Objects, chart_of, helm, render
 from stateroom import __version__
 from stateroom.backends.kubernetes.manifests import selector
 from stateroom.backends.kubernetes.rights import role
 from stateroom.recipes import HUB_IMAGE, PROXY_IMAGE
 
 TEMPLATES = CHART / "templates"
-VALUES: Json = yaml.safe_load((CHART / "values.yaml").read_text())
 # With every part of the chart there is.
 FULL: Json = {
     "host": "hub.example.org",
@@ -208,16 +207,11 @@ def test_a_changed_configuration_restarts_the_hub_and_no_proxy(change: Json, pla
 
 
 def test_a_new_version_of_the_chart_restarts_no_proxy_whose_image_is_the_same(tmp_path: Path) -> None:
-    newer = tmp_path / "chart"
-    (newer / "templates").mkdir(parents=True)
-    for path in [*TEMPLATES.iterdir(), CHART / "values.yaml"]:
-        (newer / path.relative_to(CHART)).write_text(path.read_text())
-    (newer / "Chart.yaml").write_text((CHART / "Chart.yaml").read_text().replace(__version__, "9.9.9"))
     own = {"proxy": {"image": "team/proxy:1"}}
-    said = helm("template", "hub", str(newer), "--namespace=hubs", "--kube-version=1.34", values=own)
-    objects = Objects([found for found in yaml.safe_load_all(said) if found])
-    ours = render(own).named("Deployment", "hub-proxy")["spec"]
-    assert objects.named("Deployment", "hub-proxy")["spec"] == ours
+    newer = render(own, chart=chart_of(tmp_path, "9.9.9")).named("Deployment", "hub-proxy")
+    ours = render(own).named("Deployment", "hub-proxy")
+    assert newer["metadata"]["labels"] != ours["metadata"]["labels"]
+    assert newer["spec"] == ours["spec"]
 
 
 def test_a_configuration_is_a_secret(plain: Objects) -> None:

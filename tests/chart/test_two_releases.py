@@ -5,24 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-import yaml
 
-from harness.helm import CHART
+from harness.helm import CATALOG
 from harness.hub import Person
 from harness.pods import core, namespace_of_its_own
-from harness.release import Release, release_of_its_own
+from harness.release import SMALL, Release, release_of_its_own
 
 from .test_network_policies import reaches
-
-CATALOG = yaml.safe_load((CHART / "values.yaml").read_text())["catalog"]
-SMALL = {"user_options": {"size": "small"}}
 
 
 @pytest.fixture(scope="module")
 def other(images: None) -> Iterator[Release]:  # noqa: ARG001 - made first
     """A release of the same name in another namespace, with its servers in a third."""
-    with namespace_of_its_own() as servers, release_of_its_own() as release:
-        release.pods = type(release.pods)(f"{release.namespace}.{release.name}", servers)
+    with namespace_of_its_own() as servers, release_of_its_own(servers) as release:
         release.apply({"catalog": f"{CATALOG}\nkubernetes: {{namespace: {servers}}}\n"})
         yield release
 

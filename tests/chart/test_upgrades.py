@@ -8,22 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import yaml
 
 from harness.figures import Told
-from harness.helm import CHART, HelmRefused
+from harness.helm import CATALOG, HelmRefused, chart_of
 from harness.hub import Person, wait_for
 from harness.kernels import Kernel
 from harness.pods import core, in_cluster, until
-from harness.release import Release, release_of_its_own
+from harness.release import SMALL, Release, release_of_its_own
 from stateroom import __version__
 from stateroom.backends.docker.engine import connect
 from stateroom.recipes import HUB_IMAGE
 
-CATALOG = yaml.safe_load((CHART / "values.yaml").read_text())["catalog"]
 OTHER_CATALOG = CATALOG.replace("{id: small,    title: Small,", "{id: small,    title: Petite,")
 BROKEN_CATALOG = CATALOG.replace("memory: 1 GiB", "memroy: 1 GiB")
-SMALL = {"user_options": {"size": "small"}}
 
 
 @pytest.fixture
@@ -107,17 +104,6 @@ def test_a_server_lives_through_an_upgrade_from_the_chart_before(tmp_path: Path)
         assert kernel.run("answer += 1; print(answer)").strip() == "42"
         assert ada.active()
         ada.close()
-
-
-def chart_of(folder: Path, version: str) -> Path:
-    chart = folder / "stateroom"
-    for path in CHART.rglob("*"):
-        if path.is_file():
-            copy = chart / path.relative_to(CHART)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            text = path.read_text()
-            copy.write_text(text.replace(__version__, version) if path.name == "Chart.yaml" else text)
-    return chart
 
 
 def test_an_uninstall_leaves_homes_and_says_so_and_an_install_finds_them(images: None) -> None:  # noqa: ARG001

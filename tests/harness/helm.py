@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,10 +17,13 @@ import pytest
 import yaml
 
 from harness import cluster
+from stateroom import __version__
 
 Json = Mapping[str, Any]
 
 CHART = Path(__file__).parents[2] / "helm" / "stateroom"
+VALUES: Json = yaml.safe_load((CHART / "values.yaml").read_text())
+CATALOG: str = VALUES["catalog"]
 _LONGEST = 300  # seconds for one command
 # Helm built from its Go module takes a cluster that it cannot ask for a very old one.
 _VERSION = "--kube-version=1.34"
@@ -40,9 +44,20 @@ def helm(*words: str, values: Json | None = None, patience: float = _LONGEST) ->
     return done.stdout + done.stderr
 
 
-def render(values: Json | None = None, *, release: str = "hub", namespace: str = "hubs") -> Objects:
+def chart_of(folder: Path, version: str) -> Path:
+    """A copy of the chart with another version."""
+    chart = folder / "stateroom"
+    shutil.copytree(CHART, chart)
+    description = chart / "Chart.yaml"
+    description.write_text(description.read_text().replace(__version__, version))
+    return chart
+
+
+def render(
+    values: Json | None = None, *, release: str = "hub", namespace: str = "hubs", chart: Path = CHART
+) -> Objects:
     """What the chart makes of values, without a cluster. Raises HelmRefused."""
-    said = helm("template", release, str(CHART), f"--namespace={namespace}", _VERSION, values=values)
+    said = helm("template", release, str(chart), f"--namespace={namespace}", _VERSION, values=values)
     return Objects([found for found in yaml.safe_load_all(said) if found])
 
 

@@ -24,11 +24,13 @@ with socket.create_server(("", 80)) as server:
 """
 
 
-# Tries a connection inside a container. Long enough for a slow machine; what is refused is refused at once.
+# Tries a connection inside a container. Long enough for a slow machine, unless a third word says how many seconds;
+# what is refused is refused at once.
 CONNECT = """
 import socket, sys
 try:
-    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20).close()
+    seconds = float(sys.argv[3]) if len(sys.argv) > 3 else 20
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=seconds).close()
     print("open")
 except ConnectionRefusedError:
     print("refused")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -18,12 +17,12 @@ from harness.pods import Pods, core, kubectl, namespace_of_its_own
 
 # Long enough for the authenticator's rules; an administrator's is longer still.
 PASSWORD = "correct horse battery"
-ADMIN_PASSWORD = f"{PASSWORD} staple, and more words than one would like to type"
 AUTHENTICATOR: Json = {
     "JupyterHub": {"authenticator_class": "shared-password"},
-    "SharedPasswordAuthenticator": {"user_password": PASSWORD, "admin_password": ADMIN_PASSWORD},
+    "SharedPasswordAuthenticator": {"user_password": PASSWORD, "admin_password": f"{PASSWORD}, and many more words"},
     "Authenticator": {"allow_all": True, "admin_users": ["root"]},
 }
+SMALL: Json = {"user_options": {"size": "small"}}
 _READY = "--wait", "--timeout=180s"
 
 
@@ -60,17 +59,9 @@ class Release:
         """What a command prints."""
         return kubectl("--namespace", self.namespace, *words)
 
-    def stateroom(self, *words: str) -> str:
-        """What a command of Stateroom's prints in the hub's pod."""
-        return self.kubectl("exec", f"deployment/{self.name}-hub", "--", "stateroom", *words)
-
     def person(self, name: str = "") -> Person:
         """Somebody new."""
         return Person(self, name or f"person{next(self._people)}", PASSWORD)
-
-    def admin(self) -> Person:
-        """The administrator."""
-        return Person(self, "root", ADMIN_PASSWORD)
 
     def log(self) -> str:
         """The hub's log."""
@@ -98,15 +89,16 @@ class Release:
         except requests.RequestException:
             return False
 
-    def wait_until_answers(self) -> float:
-        """Wait for the hub's answer; how many seconds that took."""
-        began = time.monotonic()
+    def wait_until_answers(self) -> None:
+        """Wait for the hub's answer."""
         wait_for(self.answers, "the hub behind its proxy")
-        return time.monotonic() - began
 
 
 @contextmanager
-def release_of_its_own(name: str = "hub") -> Iterator[Release]:
-    """A name for a release in a namespace that admits restricted pods alone; both go with all in them."""
+def release_of_its_own(servers: str = "") -> Iterator[Release]:
+    """A release yet to be installed, in a namespace that admits restricted pods alone and goes with all in it.
+
+    `servers` is the namespace of its servers, where that is another.
+    """
     with namespace_of_its_own() as namespace:
-        yield Release(name, namespace)
+        yield Release("hub", namespace, servers)

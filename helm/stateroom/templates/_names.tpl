@@ -131,3 +131,38 @@ securityContext:
     - ipBlock: {cidr: 169.254.20.10/32}
   ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]
 {{- end }}
+
+{{/* An account in the hub's namespace, and what it may do in the servers'. `notes` are annotations, of hooks. */}}
+{{- define "stateroom.account" -}}
+{{- $name := printf "%s-%s" .root.Release.Name .part }}
+{{- $there := printf "%s-%s" (include "stateroom.name_there" .root) .part }}
+{{- $labels := include "stateroom.labels" .root }}
+{{- $notes := "" }}
+{{- with .notes }}{{ $notes = dict "annotations" . | toYaml }}{{ end }}
+apiVersion: v1
+kind: ServiceAccount
+metadata:
+  name: {{ $name }}
+  labels: {{- $labels | nindent 4 }}
+  {{- $notes | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata:
+  name: {{ $there }}
+  namespace: {{ include "stateroom.namespace" .root }}
+  labels: {{- $labels | nindent 4 }}
+  {{- $notes | nindent 2 }}
+rules: {{- .rules | nindent 2 }}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata:
+  name: {{ $there }}
+  namespace: {{ include "stateroom.namespace" .root }}
+  labels: {{- $labels | nindent 4 }}
+  {{- $notes | nindent 2 }}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: {{ $there }}}
+subjects:
+  - {kind: ServiceAccount, name: {{ $name }}, namespace: {{ .root.Release.Namespace }}}
+{{- end }}
