@@ -1,9 +1,6 @@
-#!/opt/stateroom/bin/python -I
+#!/opt/stateroom/bin/python -P
 """Serve one user of a JupyterHub; the hub's variables say where."""
 
-import os
-import shlex
-import sys
+from stateroom_notebook.start import singleuser
 
-command = ["jupyterhub-singleuser", *shlex.split(os.environ.get("NOTEBOOK_ARGS", "")), *sys.argv[1:]]
-os.execvp(command[0], command)  # noqa: S606 - there is no shell on purpose
+singleuser()

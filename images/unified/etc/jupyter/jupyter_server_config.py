@@ -4,6 +4,8 @@
 import os
 from pathlib import Path
 
+from stateroom_notebook.static import StaticFiles
+
 c = get_config()  # noqa: F821 - Jupyter puts it here
 
 # A hub that mounts the home elsewhere says so by JUPYTERHUB_ROOT_DIR.
@@ -15,6 +17,19 @@ c.ServerApp.open_browser = False
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
+
+# No language server is in the image, and Lab's settings have them off anyway.
+c.ServerApp.jpserver_extensions = {"stateroom_notebook.server": True, "jupyter_lsp": False}
+
+c.KernelProvisionerFactory.default_provisioner_name = "stateroom-spare"
+
+# A kernel that ran out of memory is told as such, and soon.
+c.ServerApp.kernel_websocket_connection_class = "stateroom_notebook.memory.Connection"
+c.KernelRestarter.time_to_dead = 1.0
+
+# What a page asks for, answered fast.
+c.ServerApp.tornado_settings = {"static_handler_class": StaticFiles}
+c.ServerApp.extra_services = ["stateroom_notebook.exporters"]
 
 # Terminals open in the server's own folder, and what is saved outside the home is lost.
 os.chdir(root)
