@@ -30,7 +30,7 @@ from stateroom.errors import SetupError
 from stateroom.recipes import Recipe
 
 SOURCE_LABEL = "io.stateroom.source"
-STAGE_LABEL = "io.stateroom.stage"  # on the first stage of the Dockerfile alone
+STAGE_LABEL = "io.stateroom.stage"  # on the stage of the Dockerfile that makes what the image copies
 
 _REGISTRY_BASE = "debian:trixie-slim"
 _OWN_BASE = "stateroom/base:trixie"
@@ -195,7 +195,7 @@ def _title(instruction: str, before: str, installs: str) -> str:
 def _failure(work: str, tail: Iterable[str], error: str) -> str:
     words = [line for line in tail if line]
     if any("no space left on device" in line.lower() for line in (*words, error)):
-        return "the disk is full; the build needs about 3 GB where Docker keeps its images."
+        return "the disk is full; the build needs about 4 GB where Docker keeps its images."
     marked = [line for line in words if line.startswith(("ERROR:", "E:", "fatal:"))]
     reason = (marked or words or [error])[-1]
     return f'{work} failed with "{_shortened(reason, _LONGEST_REASON)}".'

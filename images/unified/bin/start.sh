@@ -7,28 +7,36 @@ tell() { echo "$@" >&2; }
 run_hooks() {
     local hook
     for hook in "/usr/local/bin/$1"/*; do
-        case $hook in
-            *.sh) if [ -r "$hook" ]; then source "$hook"; else false; fi ;;
-            *) if [ -x "$hook" ]; then "$hook"; elif [ -e "$hook" ]; then tell "$hook is not executable: it is ignored"; fi ;;
-        esac || tell "$hook has failed, the start goes on"
+        if [[ $hook == *.sh ]]; then
+            source "$hook"
+        elif [ -x "$hook" ]; then
+            "$hook"
+        elif [ -e "$hook" ]; then  # without any hook, it is the pattern itself
+            tell "WARNING: $hook is neither executable nor *.sh; it is ignored"
+        fi || tell "WARNING: $hook has failed; the start goes on"
     done
 }
 
-# Once is enough where a command names start.sh again.
+# What the Docker Stacks do as root, and only then.
+tell_what_needs_root() {
+    local name asked=()
+    for name in CHOWN_EXTRA CHOWN_HOME GRANT_SUDO; do
+        [ -z "${!name}" ] || asked+=("$name")
+    done
+    [ "$NB_USER" = jovyan ] || asked+=(NB_USER)
+    [[ $NB_UID == 1000 || $NB_UID == "$UID" ]] || asked+=(NB_UID)
+    [[ $NB_GID == 100 || $NB_GID == "${GROUPS[0]}" ]] || asked+=(NB_GID)
+    [ ${#asked[@]} = 0 ] || tell "WARNING: ${asked[*]}: this needs a start as root, which this image has not; ignored"
+}
+
+# A command may name start.sh once more.
 if [ -z "$_START_SH_EXECUTED" ]; then
     export _START_SH_EXECUTED=1
     run_hooks start-notebook.d
+    tell_what_needs_root
+    [ -w "$HOME" ] || tell "WARNING: $HOME cannot be written; start the container with the group 100"
+    for name in ${JUPYTER_ENV_VARS_TO_UNSET//,/ } JUPYTER_ENV_VARS_TO_UNSET; do unset "$name"; done
     run_hooks before-notebook.d
-    for name in CHOWN_EXTRA CHOWN_HOME GRANT_SUDO; do
-        if [ -n "${!name}" ]; then needs_root+=" $name"; fi
-    done
-    [ "$NB_USER" = jovyan ] || needs_root+=" NB_USER"
-    [ "$NB_UID" = "$UID" ] || needs_root+=" NB_UID"
-    [ "$NB_GID" = "${GROUPS[0]}" ] || needs_root+=" NB_GID"
-    [ -z "$needs_root" ] || tell "WARNING: only root could follow$needs_root, and this image never runs as root: ignored"
-    [ -w "$HOME" ] || tell "WARNING: $HOME cannot be written; add the group 100 to the container"
-    for name in ${JUPYTER_ENV_VARS_TO_UNSET//,/ }; do unset "$name"; done
-    unset JUPYTER_ENV_VARS_TO_UNSET
     [ -z "$NB_UMASK" ] || umask "$NB_UMASK"
 fi
 exec "${@:-bash}"
