@@ -240,8 +240,8 @@ def is_build(engine: docker.APIClient, image: str) -> bool:
 
 
 def _remove_superseded(engine: docker.APIClient, predecessors: set[str | None], used: frozenset[str]) -> None:
-    # Each build leaves its predecessor and the first stage without a name, most of a gigabyte
-    # each. This build's own first stage stays: it is what makes the next build quick. A build
+    # Each build leaves its predecessor and what the image was made in without a name, gigabytes
+    # of them. This build's own stage stays: it is what makes the next build quick. A build
     # before the last may have been left for a container that is gone by now.
     unnamed = {image["Id"] for image in engine.images(filters={"dangling": True})}
     stages = {image["Id"] for image in engine.images(filters={"dangling": True, "label": STAGE_LABEL})}
