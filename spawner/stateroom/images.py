@@ -30,11 +30,22 @@ from stateroom.errors import SetupError
 from stateroom.recipes import Recipe
 
 SOURCE_LABEL = "io.stateroom.source"
-STAGE_LABEL = "io.stateroom.stage"  # on the first stage of the Dockerfile alone
+STAGE_LABEL = "io.stateroom.stage"  # on the stage of the Dockerfile that makes what the image copies
 
-_REGISTRY_BASE = "debian:bookworm-slim"
-_OWN_BASE = "stateroom/base:bookworm"
-_RELEASE = "bookworm"
+_REGISTRY_BASE = "debian:trixie-slim"
+_OWN_BASE = "stateroom/base:trixie"
+_RELEASE = "trixie"
+_SUITES = ("", "-updates", "-security")  # of a release: what it is, its late updates, its security fixes
+
+# What debian:trixie-slim leaves out too. Licences stay.
+_LEFT_OUT = (
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+    "--dpkgopt=path-exclude=/usr/share/info/*",
+    "--dpkgopt=path-exclude=/usr/share/lintian/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+)
 
 _REGISTRY_PATIENCE = 5  # seconds; a registry that answers does so in one
 _LONGEST_REASON = 200
@@ -184,7 +195,7 @@ def _title(instruction: str, before: str, installs: str) -> str:
 def _failure(work: str, tail: Iterable[str], error: str) -> str:
     words = [line for line in tail if line]
     if any("no space left on device" in line.lower() for line in (*words, error)):
-        return "the disk is full; the build needs about 3 GB where Docker keeps its images."
+        return "the disk is full; the build needs about 4 GB where Docker keeps its images."
     marked = [line for line in words if line.startswith(("ERROR:", "E:", "fatal:"))]
     reason = (marked or words or [error])[-1]
     return f'{work} failed with "{_shortened(reason, _LONGEST_REASON)}".'
@@ -229,8 +240,8 @@ def is_build(engine: docker.APIClient, image: str) -> bool:
 
 
 def _remove_superseded(engine: docker.APIClient, predecessors: set[str | None], used: frozenset[str]) -> None:
-    # Each build leaves its predecessor and the first stage without a name, most of a gigabyte
-    # each. This build's own first stage stays: it is what makes the next build quick. A build
+    # Each build leaves its predecessor and what the image was made in without a name, gigabytes
+    # of them. This build's own stage stays: it is what makes the next build quick. A build
     # before the last may have been left for a container that is gone by now.
     unnamed = {image["Id"] for image in engine.images(filters={"dangling": True})}
     stages = {image["Id"] for image in engine.images(filters={"dangling": True, "label": STAGE_LABEL})}
@@ -284,7 +295,8 @@ def _bootstrap(engine: docker.APIClient, log: TextIO) -> None:
     program = shutil.which("mmdebstrap") or _install_mmdebstrap(log)
     with tempfile.TemporaryDirectory(prefix="stateroom-base-") as folder:
         archive = Path(folder) / "base.tar"
-        _run([program, "--variant=minbase", "--format=tar", _RELEASE, str(archive), *_mirrors()], log)
+        options = ["--variant=minbase", "--format=tar", *_LEFT_OUT]
+        _run([program, *options, _RELEASE, str(archive), *_mirrors()], log)
         repository, _, tag = _OWN_BASE.partition(":")
         answer = engine.import_image_from_file(str(archive), repository=repository, tag=tag)
     if '"error"' in answer:
@@ -304,9 +316,9 @@ def _install_mmdebstrap(log: TextIO) -> str:
 
 
 def _mirrors() -> list[str]:
-    """The Debian sources of this machine, as far as a container without certificates can use them.
+    """Where this machine gets Debian from, for our release, as far as a container without certificates can use it.
 
-    None where this machine is no Debian of that release: mmdebstrap then takes Debian's own.
+    None where this machine is no Debian: mmdebstrap then takes Debian's own.
     """
     if not shutil.which("apt-get"):
         return []
@@ -316,9 +328,21 @@ def _mirrors() -> list[str]:
         text=True,
         check=False,
     )
-    found = {line for line in listed.stdout.splitlines() if line.startswith("http://")}
-    usable = sorted(f"deb {line}" for line in found if line.split()[1].split("-")[0] == _RELEASE)
-    return usable if any(line.split()[2] == _RELEASE for line in usable) else []
+    return sources_for(_RELEASE, listed.stdout)
+
+
+def sources_for(release: str, listed: str) -> list[str]:
+    """The lines for apt of a release on the mirrors that another release uses (`URI CODENAME COMPONENT` a line).
+
+    None where the release itself, without its updates, would be missing.
+    """
+    found = set()
+    for line in listed.splitlines():
+        uri, codename, component = line.split()
+        _, dash, rest = codename.partition("-")
+        if uri.startswith("http://") and dash + rest in _SUITES:
+            found.add(f"deb {uri} {release}{dash}{rest} {component}")
+    return sorted(found) if any(line.split()[2] == release for line in found) else []
 
 
 def _run(command: list[str], log: TextIO, *, check: bool = True) -> None:

@@ -22,10 +22,11 @@ from stateroom.images import (
     ca_bundle,
     follow_build,
     is_current,
+    sources_for,
 )
 from stateroom.recipes import UNIFIED, Recipe
 
-BASE = "debian:bookworm-slim"
+BASE = "debian:trixie-slim"
 GOOD_BUILD = (
     {"stream": "Step 1/2 : FROM ${BASE}\n ---> aaaaaaaaaaaa\n"},
     {"stream": "Step 2/2 : RUN apt-get install --yes git\n"},
@@ -248,15 +249,36 @@ def test_without_a_registry_mmdebstrap_makes_the_base(
     programs = tmp_path / "programs"
     programs.mkdir()
     script = programs / "mmdebstrap"
-    script.write_text('#!/bin/sh\nprintf "making %s\\n" "$3"\nprintf archive > "$4"\n')
+    options = 'while [ "${1#--}" != "$1" ]; do shift; done'
+    script.write_text(f'#!/bin/sh\n{options}\nprintf "making %s\\n" "$1"\nprintf archive > "$2"\n')
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(programs))
     engine = FakeEngine()
     assert built(engine, log)
     assert engine.asked_registry == 1
     assert engine.timeout == 60
-    assert engine.built[0]["buildargs"] == {"BASE": "stateroom/base:bookworm"}
-    assert "making bookworm" in log.read_text()
+    assert engine.built[0]["buildargs"] == {"BASE": "stateroom/base:trixie"}
+    assert "making trixie" in log.read_text()
+
+
+def test_the_mirrors_of_an_older_debian_serve_the_release_of_the_base() -> None:
+    listed = """\
+http://mirror.example/debian/ bookworm main
+http://mirror.example/debian/ bookworm-updates main
+http://mirror.example/debian/ bookworm-backports main
+http://mirror.example/security/ bookworm-security main
+https://private.example/debian/ bookworm main
+"""
+    assert sources_for("trixie", listed) == [
+        "deb http://mirror.example/debian/ trixie main",
+        "deb http://mirror.example/debian/ trixie-updates main",
+        "deb http://mirror.example/security/ trixie-security main",
+    ]
+
+
+@pytest.mark.parametrize("listed", ["", "http://mirror.example/security/ bookworm-security main\n"])
+def test_updates_without_their_release_are_no_sources(listed: str) -> None:
+    assert sources_for("trixie", listed) == []
 
 
 def test_without_registry_and_mmdebstrap_the_sentence_says_what_to_do(
