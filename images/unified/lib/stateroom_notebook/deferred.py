@@ -70,6 +70,6 @@ class _Deferred(ModuleType):
             return submodule
         self.__class__ = ModuleType
         spec = self.__spec__
-        assert spec is not None and spec.loader is not None  # noqa: PT018, S101 - `defer` has seen to it
+        assert spec is not None and spec.loader is not None  # noqa: S101 - `defer` has seen to it
         spec.loader.exec_module(self)
         return getattr(self, name)

@@ -80,7 +80,7 @@ def keep() -> None:
 
 def take(command: Sequence[str], environment: Mapping[str, str]) -> Spare | None:
     """The spare, if a kernel of this command can be made of it. One that no longer fits is ended."""
-    global _spare  # noqa: PLW0603 - as above
+    global _spare
     if not _is_python(command):
         return None
     spare, _spare = _spare, None
