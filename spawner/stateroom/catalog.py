@@ -54,6 +54,18 @@ _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+# What every server is told of itself. A word of the catalog's own for one of them could only be wrong.
+OWN_VARIABLES = (
+    "STATEROOM_HUB",
+    "STATEROOM_GROUPS",
+    "STATEROOM_IMAGE",
+    "STATEROOM_IMAGE_REFERENCE",
+    "CPU_LIMIT",
+    "CPU_GUARANTEE",
+    "MEM_LIMIT",
+    "MEM_GUARANTEE",
+    "GPU_LIMIT",
+)
 _NO_NETWORKS = ("host", "none", "bridge", "default")  # of one's own: these are the engine's
 _LONGEST_NAME = 255
 _LARGEST_GROUP_ID = 2**31 - 1
@@ -163,6 +175,8 @@ def _parse_variable_name(value: object) -> str:
         raise ValueError(f"{quoted(value)} is not a variable's name; write letters, digits and '_'")
     if value.startswith(("JUPYTERHUB_", "JPY_")):
         raise ValueError(f"{quoted(value)} is set by the hub; remove it")
+    if value in OWN_VARIABLES:
+        raise ValueError(f"{quoted(value)} tells each server what it has; remove it")
     return value
 
 
