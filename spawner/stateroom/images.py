@@ -30,7 +30,7 @@ from stateroom.errors import SetupError
 from stateroom.recipes import Recipe
 
 SOURCE_LABEL = "io.stateroom.source"
-STAGE_LABEL = "io.stateroom.stage"  # on the first stage of the Dockerfile alone
+STAGE_LABEL = "io.stateroom.stage"  # on the first stage of a Dockerfile alone, with the recipe's name
 
 _REGISTRY_BASE = "debian:bookworm-slim"
 _OWN_BASE = "stateroom/base:bookworm"
@@ -90,7 +90,7 @@ def build(engine: docker.APIClient, recipe: Recipe, report: Report, log: Path, *
                 decode=True,
             )
             used = follow_build(entries, report, written, recipe.installs)
-        _remove_superseded(engine, predecessors, used)
+        _remove_superseded(engine, recipe, predecessors, used)
     return True
 
 
@@ -228,12 +228,15 @@ def is_build(engine: docker.APIClient, image: str) -> bool:
     return bool(steps) and SOURCE_LABEL in steps[0]["CreatedBy"]
 
 
-def _remove_superseded(engine: docker.APIClient, predecessors: set[str | None], used: frozenset[str]) -> None:
+def _remove_superseded(
+    engine: docker.APIClient, recipe: Recipe, predecessors: set[str | None], used: frozenset[str]
+) -> None:
     # Each build leaves its predecessor and the first stage without a name, most of a gigabyte
-    # each. This build's own first stage stays: it is what makes the next build quick. A build
-    # before the last may have been left for a container that is gone by now.
+    # each. This build's own first stage stays: it is what makes the next build quick. So do those
+    # of other recipes. A build before the last may have been left for a container that is gone by now.
     unnamed = {image["Id"] for image in engine.images(filters={"dangling": True})}
-    stages = {image["Id"] for image in engine.images(filters={"dangling": True, "label": STAGE_LABEL})}
+    stage = f"{STAGE_LABEL}={recipe.name}"
+    stages = {image["Id"] for image in engine.images(filters={"dangling": True, "label": stage})}
     labelled = {image["Id"] for image in engine.images(filters={"dangling": True, "label": SOURCE_LABEL})}
     builds = {image for image in labelled if is_build(engine, image)}
     for image in stages | builds | (unnamed & predecessors):

@@ -17,6 +17,7 @@ from stateroom.catalog import parse_duration
 from stateroom.cli.docker.engine import connected
 from stateroom.delivery import IMPORT, Share, load, push
 from stateroom.images import BuildStep, Report, build
+from stateroom.inventory import format_size, image_from, largest_parts
 from stateroom.recipes import RECIPES, Recipe
 
 _LOG = "image-build.log"
@@ -62,7 +63,11 @@ def run_build(arguments: argparse.Namespace) -> int:
     engine = connected()
     for recipe in _recipes(arguments.images):
         built = build_with_progress(console, engine, recipe, log_folder, rebuild=arguments.rebuild)
-        console.print(f"{recipe.reference} is {'built' if built else 'up to date'}.", highlight=False)
+        image = image_from(engine.inspect_image(recipe.reference))
+        state = "built" if built else "up to date"
+        console.print(f"{recipe.reference} is {state}: {format_size(image.size)}", highlight=False, soft_wrap=True)
+        for part in largest_parts(engine.history(recipe.reference)):
+            console.print(f"{format_size(part.size):>10}  {part.step}", highlight=False, markup=False, soft_wrap=True)
     return 0
 
 
