@@ -27,6 +27,7 @@ from docker.errors import APIError, DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 from stateroom.errors import SetupError
+from stateroom.inventory import Part, StoredImage, image_from, largest_parts
 from stateroom.recipes import Recipe
 
 SOURCE_LABEL = "io.stateroom.source"
@@ -96,11 +97,21 @@ def build(engine: docker.APIClient, recipe: Recipe, report: Report, log: Path, *
 
 def is_current(engine: docker.APIClient, recipe: Recipe) -> bool:
     """Whether the engine has the image, made from these very files."""
+    image = stored_image(engine, recipe.reference)
+    return image is not None and image.labels.get(SOURCE_LABEL) == recipe.digest
+
+
+def stored_image(engine: docker.APIClient, reference: str) -> StoredImage | None:
+    """What the engine has under a reference, None if nothing."""
     try:
-        image = engine.inspect_image(recipe.reference)
+        return image_from(engine.inspect_image(reference))
     except ImageNotFound:
-        return False
-    return (image["Config"].get("Labels") or {}).get(SOURCE_LABEL) == recipe.digest
+        return None
+
+
+def parts_of(engine: docker.APIClient, image: StoredImage) -> list[Part]:
+    """The image's layers of some size, the largest first."""
+    return largest_parts(engine.history(image.id))
 
 
 def ca_bundle(environment: Mapping[str, str]) -> Path | None:
@@ -210,10 +221,8 @@ def _said_in_one_sentence(recipe: Recipe, log: Path) -> Iterator[None]:
 
 
 def _image_id(engine: docker.APIClient, reference: str) -> str | None:
-    try:
-        return str(engine.inspect_image(reference)["Id"])
-    except ImageNotFound:
-        return None
+    image = stored_image(engine, reference)
+    return image.id if image else None
 
 
 def is_build(engine: docker.APIClient, image: str) -> bool:

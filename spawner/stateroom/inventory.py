@@ -60,7 +60,9 @@ class Part:
 
 def image_from(inspected: Mapping[str, Any]) -> StoredImage:
     """From the engine's description."""
-    return StoredImage(inspected["Id"], inspected["Size"], (inspected.get("Config") or {}).get("Labels") or {})
+    return StoredImage(
+        str(inspected["Id"]), int(inspected.get("Size", 0)), (inspected.get("Config") or {}).get("Labels") or {}
+    )
 
 
 def largest_parts(history: Iterable[Mapping[str, Any]]) -> list[Part]:

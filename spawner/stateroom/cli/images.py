@@ -16,8 +16,8 @@ from rich.table import Column
 from stateroom.catalog import parse_duration
 from stateroom.cli.docker.engine import connected
 from stateroom.delivery import IMPORT, Share, load, push
-from stateroom.images import BuildStep, Report, build
-from stateroom.inventory import format_size, image_from, largest_parts
+from stateroom.images import BuildStep, Report, build, parts_of, stored_image
+from stateroom.inventory import format_size
 from stateroom.recipes import RECIPES, Recipe
 
 _LOG = "image-build.log"
@@ -63,11 +63,7 @@ def run_build(arguments: argparse.Namespace) -> int:
     engine = connected()
     for recipe in _recipes(arguments.images):
         built = build_with_progress(console, engine, recipe, log_folder, rebuild=arguments.rebuild)
-        image = image_from(engine.inspect_image(recipe.reference))
-        state = "built" if built else "up to date"
-        console.print(f"{recipe.reference} is {state}: {format_size(image.size)}", highlight=False, soft_wrap=True)
-        for part in largest_parts(engine.history(recipe.reference)):
-            console.print(f"{format_size(part.size):>10}  {part.step}", highlight=False, markup=False, soft_wrap=True)
+        _print_size(console, engine, recipe.reference, "built" if built else "up to date")
     return 0
 
 
@@ -132,6 +128,15 @@ def _time(text: str) -> float:
 
 def _recipes(names: Sequence[str]) -> Iterator[Recipe]:
     return (RECIPES[name]() for name in names or RECIPES)
+
+
+def _print_size(console: Console, engine: docker.APIClient, reference: str, state: str) -> None:
+    image = stored_image(engine, reference)
+    if image is None:  # somebody has removed it this very moment
+        return
+    console.print(f"{reference} is {state}: {format_size(image.size)}", highlight=False, soft_wrap=True)
+    for part in parts_of(engine, image):
+        console.print(f"{format_size(part.size):>10}  {part.step}", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager
