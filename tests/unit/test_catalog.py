@@ -63,6 +63,12 @@ def test_what_is_no_length_of_time_is_refused(written: Any) -> None:
         parse_duration(written)
 
 
+@pytest.mark.parametrize("kernels", ["[a b]", "['']", "[[a]]", "python3", "[ä]"])
+def test_what_is_no_kernels_name_is_refused(kernels: str) -> None:
+    with pytest.raises(CatalogError, match="kernel"):
+        parse_catalog(LEAST.replace("default: true", f"kernels: {kernels}, default: true", 1))
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
