@@ -11,7 +11,7 @@ from stateroom.catalog import Catalog, Image
 from stateroom.choice import Choice
 from stateroom.cli.arguments import chosen_catalog
 from stateroom.cli.docker.engine import connected
-from stateroom.cli.findings import Finding, Verdict, fail, ok
+from stateroom.cli.findings import Finding, Verdict, fail, ok, warn
 from stateroom.cli.image_names import NamedImage, images_named
 from stateroom.cli.screen import Screen
 from stateroom.errors import ImageUnfit
@@ -21,7 +21,7 @@ from stateroom.names import HomeRef, ServerRef
 from stateroom.policy import Person, allowance_for
 from stateroom.probe import PORT, SECONDS
 from stateroom.quantity import format_cpu
-from stateroom.spec import ServerSpec, build_spec, threads
+from stateroom.spec import ServerSpec, build_spec
 from stateroom.trial import KernelRun, Trial, try_out
 from stateroom.wording import clipped, joined
 
@@ -55,7 +55,7 @@ def _looked_at(engine: docker.APIClient, catalog: Catalog, image: NamedImage, sc
     except ImageUnfit as error:
         yield "Image", Finding(Verdict.FAIL, str(error))
         return
-    yield from findings(trial, stored, image, spec.cpu)
+    yield from findings(trial, stored, image, spec)
 
 
 def spec_of(catalog: Catalog, image: NamedImage) -> ServerSpec:
@@ -72,13 +72,13 @@ def spec_of(catalog: Catalog, image: NamedImage) -> ServerSpec:
     )
 
 
-def findings(trial: Trial, stored: StoredImage, image: NamedImage, cpu: int) -> Iterator[_Line]:
+def findings(trial: Trial, stored: StoredImage, image: NamedImage, spec: ServerSpec) -> Iterator[_Line]:
     """What came of a trial, beside what the image's labels and the catalog say; pure."""
     yield "User", ok(f"it runs as user {trial.user}")
     yield "Home", _home(trial)
     yield "Hub", _jupyterhub(trial, stored.jupyterhub)
     yield "Server", _server(trial)
-    yield "Cores", _cores(trial, cpu)
+    yield "Cores", _cores(trial, spec)
     yield "Kernels", _kernels([kernel.name for kernel in trial.kernels], stored.kernels, image)
     for kernel in trial.kernels:
         yield "Kernel", _kernel(kernel)
@@ -117,33 +117,31 @@ def _server(trial: Trial) -> Finding:
     )
 
 
-def _cores(trial: Trial, cpu: int) -> Finding:
-    (expected,) = set(threads(cpu).values())
-    if trial.cores in (expected, ""):
-        return ok(f"nproc says {trial.cores} with {format_cpu(cpu)} CPU" if trial.cores else "there is no nproc to ask")
-    return fail(
-        f"nproc says {trial.cores} with {format_cpu(cpu)} CPU, and not {expected}",
-        "Leave OMP_NUM_THREADS out of `environment`, or set it to what you want libraries to use.",
+def _cores(trial: Trial, spec: ServerSpec) -> Finding:
+    said, expected = trial.cores or "nothing", spec.environment["OMP_NUM_THREADS"].partition(",")[0]
+    words = f"nproc says {said} with {format_cpu(spec.cpu)} CPU"
+    if said == expected:
+        return ok(words)
+    return warn(
+        f"{words}, where OMP_NUM_THREADS is {expected}",
+        "Programs may start a thread for each core of the machine; the nproc of GNU coreutils goes by that variable.",
     )
 
 
 def _kernels(found: Sequence[str], label: Sequence[str] | None, image: NamedImage) -> Finding:
     there = f"there are {joined(found)}" if len(found) > 1 else f"there is {found[0]}" if found else "there are none"
-    wrong = []
-    if label is not None and set(label) != set(found):
-        wrong.append((f"the label {KERNELS_LABEL} says {_told(label)}", "the label"))
-    if image.entry and image.entry.kernels and set(image.entry.kernels) != set(found):
-        wrong.append(
-            (f"the catalog says {_told(image.entry.kernels)}", f"`kernels` of {image.entry.id} in the catalog")
-        )
+    said = {f"the label {KERNELS_LABEL}": label} if label is not None else {}
+    if image.entry and image.entry.kernels:
+        said["the catalog"] = image.entry.kernels
+    wrong = {who: names for who, names in said.items() if set(names) != set(found)}
     if wrong:
-        said, places = zip(*wrong, strict=True)
-        return fail(
-            f"{there}, but {joined(said)}", f"Correct {joined(places)}, or install and remove kernels in the image."
-        )
+        words = joined([f"{who} says {joined(names) or 'none'}" for who, names in wrong.items()])
+        return fail(f"{there}, but {words}", f"Correct {joined(list(wrong))}, or the image.")
     if not found:
         return fail(there, "Install one, such as the package ipykernel.")
-    return ok(f"{there}, as the label says" if label else f"{there}; no label {KERNELS_LABEL} to compare with")
+    if said:
+        return ok(f"{there}, as {joined(list(said))} {'say' if len(said) > 1 else 'says'}")
+    return ok(f"{there}; the image has no label {KERNELS_LABEL} to compare with")
 
 
 def _kernel(kernel: KernelRun) -> Finding:
@@ -154,7 +152,3 @@ def _kernel(kernel: KernelRun) -> Finding:
         )
     did = "runs" if kernel.ran else f"answers (nothing is known to run in {kernel.language or 'its language'})"
     return ok(f"{kernel.name} {did}, {kernel.seconds:.1f} s")
-
-
-def _told(names: Sequence[str]) -> str:
-    return joined(list(names)) or "none"

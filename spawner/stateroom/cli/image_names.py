@@ -48,12 +48,17 @@ def images_named(words: Sequence[str], catalog: Catalog) -> list[NamedImage]:
 
     Raises SetupError for one in which no server runs.
     """
-    known = {image.name: image for image in reversed(list(all_images(catalog)))}
-    by_reference = {image.reference: image for image in known.values()}
-    found = [known.get(word) or by_reference.get(word) or NamedImage(word, word) for word in words]
+    images = list(all_images(catalog))
+    # Of two that have the same word, the later is meant.
+    known = {
+        **{image.reference: image for image in images},
+        **{image.recipe.name: image for image in images if image.recipe},
+        **{image.name: image for image in images},
+    }
+    found = [known.get(word) or NamedImage(word, word) for word in words]
     for image in found:
         if not image.serves_notebooks:
-            others = joined([other.name for other in known.values() if other.serves_notebooks])
+            others = joined([other.name for other in images if other.serves_notebooks])
             raise SetupError(f"{quoted(image.name)} is no notebook image. Name one that is, such as {others}.")
     return found or [image for image in all_images(catalog) if image.entry]
 
