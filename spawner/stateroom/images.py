@@ -23,12 +23,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import docker
+import requests
 from docker.errors import APIError, DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 from stateroom.errors import SetupError
 from stateroom.inventory import Part, StoredImage, image_from, largest_parts
 from stateroom.recipes import Recipe
+from stateroom.wording import quoted
 
 SOURCE_LABEL = "io.stateroom.source"
 STAGE_LABEL = "io.stateroom.stage"  # on the first stage of a Dockerfile alone, with the recipe's name
@@ -102,11 +104,15 @@ def is_current(engine: docker.APIClient, recipe: Recipe) -> bool:
 
 
 def stored_image(engine: docker.APIClient, reference: str) -> StoredImage | None:
-    """What the engine has under a reference, None if nothing."""
+    """What the engine has under a reference, None if nothing. Raises SetupError for what cannot be one."""
     try:
         return image_from(engine.inspect_image(reference))
     except ImageNotFound:
         return None
+    except APIError as error:
+        if error.status_code != requests.codes.bad_request:
+            raise
+        raise SetupError(f"{quoted(reference)} is no name of an image. Write one such as {_REGISTRY_BASE}.") from error
 
 
 def parts_of(engine: docker.APIClient, image: StoredImage) -> list[Part]:

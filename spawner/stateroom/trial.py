@@ -138,7 +138,8 @@ def _said(engine: docker.APIClient, container: str) -> Iterator[Mapping[str, Any
     try:
         for chunk in engine.logs(container, stdout=True, stderr=False, stream=True, follow=True):
             *whole, rest = (rest + chunk).split(b"\n")
-            yield from (json.loads(line) for line in whole)
+            # Something of the image's own may write before the probe does.
+            yield from (json.loads(line) for line in whole if line.startswith(b'{"kind": '))
     finally:
         watchdog.cancel()
 

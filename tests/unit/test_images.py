@@ -22,6 +22,7 @@ from stateroom.images import (
     ca_bundle,
     follow_build,
     is_current,
+    stored_image,
 )
 from stateroom.recipes import UNIFIED, Recipe
 
@@ -191,6 +192,17 @@ def test_the_engines_own_refusal_is_one_sentence(log: Path) -> None:
             raise APIError("500", explanation="write /var/lib/docker/tmp: no space left on device")
 
     assert "the disk is full" in refusal(Refusing(**{BASE: {}}), log)
+
+
+def test_what_is_no_name_of_an_image_is_refused() -> None:
+    class Refusing(FakeEngine):
+        def inspect_image(self, reference: str) -> dict[str, Any]:
+            response = requests.Response()
+            response.status_code = 400
+            raise APIError("400", response=response, explanation="invalid reference format")
+
+    with pytest.raises(SetupError, match='"Bad Name" is no name of an image'):
+        stored_image(Refusing(), "Bad Name")
 
 
 def test_an_image_of_these_files_is_up_to_date(log: Path) -> None:

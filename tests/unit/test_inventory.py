@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+import io
+from typing import Any
 
+import pytest
+from rich.console import Console
+
+from stateroom.cli.images import _print_size
 from stateroom.inventory import Part, format_size, image_from, largest_parts
 
 MB = 1000 * 1000
@@ -37,6 +42,24 @@ def test_the_largest_part_comes_first_and_small_ones_are_left_out() -> None:
 )
 def test_sizes_are_counted_as_engines_do(size: int, text: str) -> None:
     assert format_size(size) == text
+
+
+def test_a_build_ends_with_the_images_size_and_its_largest_parts() -> None:
+    class Engine:
+        def inspect_image(self, reference: str) -> dict[str, Any]:
+            return {"Id": f"sha256:{reference}", "Size": 796 * MB}
+
+        def history(self, image: str) -> list[dict[str, Any]]:
+            assert image == "sha256:lab:1"
+            return [{"Size": 20 * MB, "CreatedBy": INSTALLS}, {"Size": 164 * MB, "CreatedBy": ""}]
+
+    printed = io.StringIO()
+    _print_size(Console(file=printed), Engine(), "lab:1", "up to date")
+    assert printed.getvalue().splitlines() == [
+        "lab:1 is up to date: 796 MB",
+        "    164 MB  the base image",
+        "     20 MB  RUN apt-get install git",
+    ]
 
 
 def test_an_image_says_by_its_labels_what_it_has() -> None:
