@@ -29,7 +29,7 @@ from requests.exceptions import RequestException
 
 from stateroom.errors import SetupError
 from stateroom.inventory import Part, StoredImage, image_from, largest_parts
-from stateroom.recipes import Recipe
+from stateroom.recipes import UNIFIED, Recipe
 from stateroom.wording import quoted
 
 SOURCE_LABEL = "io.stateroom.source"
@@ -112,7 +112,7 @@ def stored_image(engine: docker.APIClient, reference: str) -> StoredImage | None
     except APIError as error:
         if error.status_code != requests.codes.bad_request:
             raise
-        raise SetupError(f"{quoted(reference)} is no name of an image. Write one such as {_REGISTRY_BASE}.") from error
+        raise SetupError(f"{quoted(reference)} is no name of an image. Write one such as {UNIFIED}.") from error
 
 
 def parts_of(engine: docker.APIClient, image: StoredImage) -> list[Part]:

@@ -199,7 +199,7 @@ def test_what_is_no_name_of_an_image_is_refused() -> None:
         def inspect_image(self, reference: str) -> dict[str, Any]:
             response = requests.Response()
             response.status_code = 400
-            raise APIError("400", response=response, explanation="invalid reference format")
+            raise APIError("400", response=response, explanation=f"invalid reference format: {reference}")
 
     with pytest.raises(SetupError, match='"Bad Name" is no name of an image'):
         stored_image(Refusing(), "Bad Name")
