@@ -50,10 +50,23 @@ _LEAST_SHARE = 0.0001  # a smaller one is written with an exponent by YAML
 _PROMISES = re.compile(r"[0-9]{1,2}(?:\.[0-9]{1,6})?|\.[0-9]{1,6}", re.ASCII)
 _MOST_PROMISES = 10  # for each byte of the machine's
 _GROUP_ID = re.compile(r"[0-9]{1,10}", re.ASCII)
+_KERNEL = re.compile(r"[A-Za-z0-9._-]{1,128}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _DNS_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
 _DNS_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", re.ASCII)
 _NETWORK = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}", re.ASCII)
+# What every server is told of itself. A word of the catalog's own for one of them could only be wrong.
+OWN_VARIABLES = (
+    "STATEROOM_HUB",
+    "STATEROOM_GROUPS",
+    "STATEROOM_IMAGE",
+    "STATEROOM_IMAGE_REFERENCE",
+    "CPU_LIMIT",
+    "CPU_GUARANTEE",
+    "MEM_LIMIT",
+    "MEM_GUARANTEE",
+    "GPU_LIMIT",
+)
 _NO_NETWORKS = ("host", "none", "bridge", "default")  # of one's own: these are the engine's
 _LONGEST_NAME = 255
 _LARGEST_GROUP_ID = 2**31 - 1
@@ -163,6 +176,8 @@ def _parse_variable_name(value: object) -> str:
         raise ValueError(f"{quoted(value)} is not a variable's name; write letters, digits and '_'")
     if value.startswith(("JUPYTERHUB_", "JPY_")):
         raise ValueError(f"{quoted(value)} is set by the hub; remove it")
+    if value in OWN_VARIABLES:
+        raise ValueError(f"{quoted(value)} tells each server what it has; remove it")
     return value
 
 
@@ -172,6 +187,12 @@ def _parse_variable_text(value: object) -> str:
             f"{'nothing' if value is None else quoted(value)} is no value for this; write a text, '' for none"
         )
     return value
+
+
+def _parse_kernel_name(value: object) -> str:
+    if isinstance(value, str) and _KERNEL.fullmatch(value):
+        return value
+    raise ValueError(f"{quoted(value)} is not a kernel's name; write it as `jupyter kernelspec list` does")
 
 
 def _text_schema(pattern: str, example: str) -> WithJsonSchema:
@@ -215,6 +236,7 @@ Name = Annotated[str, BeforeValidator(parse_name), WithJsonSchema({"type": "stri
 DnsName = Annotated[str, BeforeValidator(_parse_dns_name), _text_schema(f"^{_DNS_NAME.pattern}$", "fast-storage")]
 DnsLabel = Annotated[str, BeforeValidator(_parse_dns_label), _text_schema(f"^{_DNS_LABEL.pattern}$", "research")]
 NetworkName = Annotated[str, BeforeValidator(_parse_network), _text_schema(f"^{_NETWORK.pattern}$", "research")]
+KernelName = Annotated[str, BeforeValidator(_parse_kernel_name), _text_schema(f"^{_KERNEL.pattern}$", "python3")]
 VariableName = Annotated[str, BeforeValidator(_parse_variable_name)]
 VariableText = Annotated[
     str, BeforeValidator(_parse_variable_text), WithJsonSchema({"type": ["string", "number", "boolean"]})
@@ -254,6 +276,9 @@ class Image(Model):
     default: bool = Field(False, description="Whether this is the image of a start without a choice.")
     groups: tuple[Name, ...] = Field((), description="Only for members of these groups; for everyone if left out.")
     users: tuple[Name, ...] = Field((), description="Only for these users, beside the members of `groups`.")
+    kernels: tuple[KernelName, ...] = Field(
+        (), description="The kernels it has, by their names; `stateroom images check` compares them."
+    )
     hidden: bool = Field(
         False, description="Left out of the form; whoever used it last, or knows its id, may start it."
     )

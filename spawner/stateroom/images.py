@@ -23,14 +23,17 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import docker
+import requests
 from docker.errors import APIError, DockerException, ImageNotFound
 from requests.exceptions import RequestException
 
 from stateroom.errors import SetupError
-from stateroom.recipes import Recipe
+from stateroom.inventory import Part, StoredImage, image_from, largest_parts
+from stateroom.recipes import UNIFIED, Recipe
+from stateroom.wording import quoted
 
 SOURCE_LABEL = "io.stateroom.source"
-STAGE_LABEL = "io.stateroom.stage"  # on the stage of the Dockerfile that makes what the image copies
+STAGE_LABEL = "io.stateroom.stage"  # on the stage that makes what the image copies, with the recipe's name
 
 _REGISTRY_BASE = "debian:trixie-slim"
 _OWN_BASE = "stateroom/base:trixie"
@@ -101,17 +104,31 @@ def build(engine: docker.APIClient, recipe: Recipe, report: Report, log: Path, *
                 decode=True,
             )
             used = follow_build(entries, report, written, recipe.installs)
-        _remove_superseded(engine, predecessors, used)
+        _remove_superseded(engine, recipe, predecessors, used)
     return True
 
 
 def is_current(engine: docker.APIClient, recipe: Recipe) -> bool:
     """Whether the engine has the image, made from these very files."""
+    image = stored_image(engine, recipe.reference)
+    return image is not None and image.labels.get(SOURCE_LABEL) == recipe.digest
+
+
+def stored_image(engine: docker.APIClient, reference: str) -> StoredImage | None:
+    """What the engine has under a reference, None if nothing. Raises SetupError for what cannot be one."""
     try:
-        image = engine.inspect_image(recipe.reference)
+        return image_from(engine.inspect_image(reference))
     except ImageNotFound:
-        return False
-    return (image["Config"].get("Labels") or {}).get(SOURCE_LABEL) == recipe.digest
+        return None
+    except APIError as error:
+        if error.status_code != requests.codes.bad_request:
+            raise
+        raise SetupError(f"{quoted(reference)} is no name of an image. Write one such as {UNIFIED}.") from error
+
+
+def parts_of(engine: docker.APIClient, image: StoredImage) -> list[Part]:
+    """The image's layers of some size, the largest first."""
+    return largest_parts(engine.history(image.id))
 
 
 def ca_bundle(environment: Mapping[str, str]) -> Path | None:
@@ -221,10 +238,8 @@ def _said_in_one_sentence(recipe: Recipe, log: Path) -> Iterator[None]:
 
 
 def _image_id(engine: docker.APIClient, reference: str) -> str | None:
-    try:
-        return str(engine.inspect_image(reference)["Id"])
-    except ImageNotFound:
-        return None
+    image = stored_image(engine, reference)
+    return image.id if image else None
 
 
 def is_build(engine: docker.APIClient, image: str) -> bool:
@@ -239,12 +254,15 @@ def is_build(engine: docker.APIClient, image: str) -> bool:
     return bool(steps) and SOURCE_LABEL in steps[0]["CreatedBy"]
 
 
-def _remove_superseded(engine: docker.APIClient, predecessors: set[str | None], used: frozenset[str]) -> None:
+def _remove_superseded(
+    engine: docker.APIClient, recipe: Recipe, predecessors: set[str | None], used: frozenset[str]
+) -> None:
     # Each build leaves its predecessor and what the image was made in without a name, gigabytes
-    # of them. This build's own stage stays: it is what makes the next build quick. A build
-    # before the last may have been left for a container that is gone by now.
+    # of them. This build's own stage stays: it is what makes the next build quick. So do those
+    # of other recipes. A build before the last may have been left for a container that is gone by now.
     unnamed = {image["Id"] for image in engine.images(filters={"dangling": True})}
-    stages = {image["Id"] for image in engine.images(filters={"dangling": True, "label": STAGE_LABEL})}
+    stage = f"{STAGE_LABEL}={recipe.name}"
+    stages = {image["Id"] for image in engine.images(filters={"dangling": True, "label": stage})}
     labelled = {image["Id"] for image in engine.images(filters={"dangling": True, "label": SOURCE_LABEL})}
     builds = {image for image in labelled if is_build(engine, image)}
     for image in stages | builds | (unnamed & predecessors):

@@ -56,7 +56,8 @@ class Allowance:
 
     `images` holds what may be started, hidden ones included. `successors` leads
     from the id of a retired image to what is offered in its place. `totals` are
-    those of the user's groups. `reserve` is kept free for each server, and
+    those of the user's groups that the catalog knows; `groups` are all that the
+    hub knows. `reserve` is kept free for each server, and
     `capacity` is what all servers of one machine may reserve.
     """
 
@@ -71,6 +72,7 @@ class Allowance:
     successors: Mapping[str, Image] = field(default_factory=dict)
     reserve: Reserve = field(default_factory=Reserve)
     capacity: Capacity = field(default_factory=Capacity)
+    groups: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,7 @@ def allowance_for(catalog: Catalog, person: Person) -> Allowance:
         successors=_successors(catalog, startable),
         reserve=catalog.reserve,
         capacity=catalog.docker.capacity,
+        groups=person.groups,
     )
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 
-from stateroom.catalog import Catalog, Pull
+from stateroom.catalog import Catalog, Image, Pull
 from stateroom.choice import Choice
 from stateroom.errors import EngineRefused
 from stateroom.names import HomeRef, ServerRef
 from stateroom.policy import Allowance
-from stateroom.quantity import KiB, Resources, format_cpu
+from stateroom.quantity import MILLI, KiB, Resources, format_cpu
 
 PORT = 8888  # where a server listens inside its container, the Jupyter convention
 
@@ -91,9 +91,11 @@ def build_spec(
     """Join the catalog, the choice and what the hub tells its servers (`variables`).
 
     The hub's variables win over the catalog's, since the server could not find
-    its hub otherwise. `CPU_LIMIT` and `MEM_LIMIT` are the names that JupyterHub's
-    own spawners use.
+    its hub otherwise. What the server is wins over both. Numbers of threads are
+    but a default.
     """
+    reserved_cpu = int(choice.cpu * catalog.reserve.cpu)
+    reserved_memory = catalog.reserve.of_memory(choice.memory)
     return ServerSpec(
         ref=ref,
         home=home,
@@ -101,16 +103,17 @@ def build_spec(
         cpu=choice.cpu,
         memory=choice.memory,
         gpu=choice.gpu,
-        reserved_cpu=int(choice.cpu * catalog.reserve.cpu),
-        reserved_memory=catalog.reserve.of_memory(choice.memory),
+        reserved_cpu=reserved_cpu,
+        reserved_memory=reserved_memory,
         base_url=base_url,
         mount=catalog.home.mount,
         environment={
+            **threads(choice.cpu),
             **allowance.identity.environment,
-            "CPU_LIMIT": format_cpu(choice.cpu),
-            "MEM_LIMIT": str(choice.memory),
             "JUPYTERHUB_ACTIVITY_INTERVAL": str(reports_every(catalog)),
             **{name: text for name, text in variables.items() if name not in SECRET_VARIABLES},
+            **_identity(ref.hub, allowance.groups, choice.image),
+            **_limits(choice.resources, reserved_cpu, reserved_memory),
         },
         secrets={name: variables[name] for name in SECRET_VARIABLES if variables.get(name)},
         supplemental_groups=allowance.identity.supplemental_groups,
@@ -121,6 +124,41 @@ def build_spec(
         pull_timeout=catalog.start.pull_timeout,
         tls=tls,
     )
+
+
+def threads(cpu: int) -> dict[str, str]:
+    """The variables from which libraries and programs take how many threads to run, for thousandths of a core.
+
+    A part of a core counts as one: two threads use 1.5 cores whole, and one
+    would not. Only what cannot find that out by itself is told: Polars, joblib
+    and Java read the limit from the kernel.
+    """
+    number = str(-(-cpu // MILLI))
+    return {
+        "OMP_NUM_THREADS": number,  # nproc, OpenBLAS, Arrow and numexpr go by it too
+        "NUMBA_NUM_THREADS": number,
+        "PYTHON_CPU_COUNT": number,  # os.cpu_count(), from Python 3.13
+        "MC_CORES": number,  # R's option mc.cores
+    }
+
+
+def _identity(hub: str, groups: Iterable[str], image: Image) -> dict[str, str]:
+    """What a server is, beside the names of its user and itself, which JupyterHub gives it."""
+    # Names of groups may hold anything. In JSON they are printable, and a comma is none between two.
+    listed = json.dumps(sorted(groups))
+    told = {"STATEROOM_GROUPS": listed} if _is_passable(f"STATEROOM_GROUPS={listed}") else {}
+    return {"STATEROOM_HUB": hub, "STATEROOM_IMAGE": image.id, "STATEROOM_IMAGE_REFERENCE": image.image, **told}
+
+
+def _limits(resources: Resources, reserved_cpu: int, reserved_memory: int) -> dict[str, str]:
+    """What a server has, under the names that JupyterHub's own spawners use; it has none for GPUs."""
+    return {
+        "CPU_LIMIT": format_cpu(resources.cpu),
+        "CPU_GUARANTEE": format_cpu(reserved_cpu),
+        "MEM_LIMIT": str(resources.memory),
+        "MEM_GUARANTEE": str(reserved_memory),
+        "GPU_LIMIT": str(resources.gpu),
+    }
 
 
 def require_passable(spec: ServerSpec) -> None:

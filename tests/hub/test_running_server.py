@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ import requests
 from harness.hub import Hub, Person, call_api, metrics
 from stateroom.names import HUB, KIND, SERVER, USER
 
+DOCUMENTATION = Path(__file__).parents[2] / "config" / "README.md"
 HOME = "/home/jovyan/notebooks"
 GiB = 1024**3
 
@@ -114,6 +117,21 @@ class TestSeenFromInside:
         assert hub.servers.output(owner.name, "stat", "-c", "%u", HOME).strip() == "1000"
         hub.servers.output(owner.name, "touch", f"{HOME}/mine")
 
+    def test_its_variables_are_those_of_the_documented_table(self, hub: Hub, owner: Person) -> None:
+        lines = hub.servers.output(owner.name, "env", "-0").split("\0")
+        found = dict(line.split("=", 1) for line in lines if line)
+        documented = documented_variables() | {
+            "JUPYTERHUB_USER": owner.name,
+            "JUPYTERHUB_SERVER_NAME": "",
+            "STATEROOM_HUB": hub.id,
+            "STATEROOM_GROUPS": "[]",
+        }
+        assert {name: found.get(name) for name in documented} == documented
+
+    def test_a_program_that_counts_cores_sees_those_of_the_server(self, hub: Hub, person: Person) -> None:
+        person.started({"user_options": {"size": "small"}})
+        assert hub.servers.output(person.name, "nproc").strip() == "1"
+
 
 class TestSomebodyElse:
     def test_cannot_see_or_stop_the_server(self, hub: Hub, owner: Person, person: Person) -> None:
@@ -145,6 +163,15 @@ class TestSomebodyElse:
         hub.servers.output(owner.name, "touch", f"{HOME}/secret-plans")
         person.started({"user_options": {"size": "small"}})
         assert "secret-plans" not in hub.servers.output(person.name, "ls", HOME)
+
+
+def documented_variables() -> dict[str, str]:
+    """The table of variables in config/README.md, with its values for a server of 1.5 CPU and 3 GiB."""
+    table = DOCUMENTATION.read_text().partition("## What a server is told")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:4] for line in table.splitlines() if line.startswith("| `")]
+    names = [re.findall("`([^`]+)`", first) for first, _, _ in rows]
+    values = [re.findall("`([^`]+)`", last) or [""] for _, _, last in rows]
+    return {name: value for pair in zip(names, values, strict=True) for name, value in zip(*pair, strict=True)}
 
 
 def files_with(hub: Hub, person: Person, token: str) -> list[str]:

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 
 _WHERE = """
 from stateroom.cli.proxy import _SOURCES
-from stateroom.cli.up import shipped_catalog
+from stateroom.cli.arguments import shipped_catalog
 from stateroom.recipes import folder_of
 from stateroom.values import chart_folder, values_schema
 assert values_schema()

@@ -63,6 +63,12 @@ def test_what_is_no_length_of_time_is_refused(written: Any) -> None:
         parse_duration(written)
 
 
+@pytest.mark.parametrize("kernels", ["[a b]", "['']", "[[a]]", "python3", "[ä]"])
+def test_what_is_no_kernels_name_is_refused(kernels: str) -> None:
+    with pytest.raises(CatalogError, match="kernel"):
+        parse_catalog(LEAST.replace("default: true", f"kernels: {kernels}, default: true", 1))
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
@@ -70,6 +76,8 @@ def test_what_is_no_length_of_time_is_refused(written: Any) -> None:
         ("surprise: 1", "surprise: there is no such key"),
         ("environment: {JUPYTERHUB_API_TOKEN: x}", '"JUPYTERHUB_API_TOKEN" is set by the hub; remove it'),
         ("environment: {JPY_API_TOKEN: x}", '"JPY_API_TOKEN" is set by the hub; remove it'),
+        ("environment: {MEM_LIMIT: lots}", '"MEM_LIMIT" tells each server what it has; remove it'),
+        ("environment: {STATEROOM_HUB: x}", '"STATEROOM_HUB" tells each server what it has; remove it'),
         ("environment: {a-b: x}", '"a-b" is not a variable\'s name'),
         ("environment: {A: [1]}", "environment.A"),
         ("start: {timeout: 0 s}", "start.timeout"),

@@ -22,6 +22,7 @@ from harness.command import run
 from stateroom import accounts
 from stateroom.accounts import AccountStore
 from stateroom.cli import up
+from stateroom.cli.arguments import shipped_catalog
 from stateroom.cli.data import DataFolder, Settings
 from stateroom.recipes import UNIFIED
 
@@ -397,7 +398,7 @@ class TestUp:
         monkeypatch.setattr(up, "install_proxy", lambda *_: ())
         monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent.sock")
         run("up", "--data", folder.path, "--port", "18999").assert_failure("DOCKER_HOST", "does not answer")
-        assert folder.catalog.read_bytes() == up.shipped_catalog().read_bytes()
+        assert folder.catalog.read_bytes() == shipped_catalog().read_bytes()
         folder.catalog.write_text(folder.catalog.read_text() + "# mine\n")
         run("up", "--data", folder.path, "--port", "18999").assert_failure("DOCKER_HOST")
         assert "# mine" in folder.catalog.read_text()
@@ -482,4 +483,4 @@ class TestDown:
 
 
 def test_the_images_that_up_builds_is_the_one_that_ships() -> None:
-    assert UNIFIED in up.shipped_catalog().read_text()
+    assert UNIFIED in shipped_catalog().read_text()

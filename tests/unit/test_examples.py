@@ -14,11 +14,13 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from harness.command import run
+from stateroom.catalog import OWN_VARIABLES
 from stateroom.choice import choose
 from stateroom.errors import CatalogError, ChoiceRefused
 from stateroom.loading import parse_catalog
 from stateroom.policy import allowance_for
 from stateroom.reference import catalog_schema
+from stateroom.spec import threads
 
 from .conftest import ADA
 
@@ -52,6 +54,13 @@ def test_the_schema_refuses_what_is_misspelled() -> None:
 def test_the_reference_page_is_current() -> None:
     readme = (ROOT / "config" / "README.md").read_text()
     assert readme.endswith(run("schema", "--page").assert_success().out), "run: stateroom schema --page"
+
+
+def test_the_table_of_variables_is_whole() -> None:
+    table = (ROOT / "config" / "README.md").read_text().partition("## What a server is told")[2].partition("\n## ")[0]
+    firsts = " ".join(line.split("|")[1] for line in table.splitlines() if line.startswith("| `"))
+    named = re.findall("`([A-Z_]+)`", firsts)
+    assert sorted(named) == sorted([*OWN_VARIABLES, *threads(1000), "JUPYTERHUB_USER", "JUPYTERHUB_SERVER_NAME"])
 
 
 def test_the_charts_schema_is_current() -> None:

@@ -23,6 +23,7 @@ from stateroom.images import (
     follow_build,
     is_current,
     sources_for,
+    stored_image,
 )
 from stateroom.recipes import UNIFIED, Recipe
 
@@ -45,7 +46,7 @@ class FakeEngine:
         self.ids = {reference: f"sha256:{number:064x}" for number, reference in enumerate(images, start=1)}
         self.built: list[dict[str, Any]] = []
         self.removed: list[str] = []
-        self.unnamed: dict[str, bool] = {}  # by id, and whether it is a first stage
+        self.unnamed: dict[str, str] = {}  # by id, and whose first stage it is, if any's
         self.last_steps: dict[str, str] = {}  # of those with our label
         self.asked_registry = 0
 
@@ -67,14 +68,14 @@ class FakeEngine:
         self.built.append(arguments)
         yield from self.entries
         if old := self.ids.get(arguments["tag"]):
-            self.unnamed[old] = False
+            self.unnamed[old] = ""
         self._give(arguments["tag"], arguments["labels"])
 
     def images(self, filters: Mapping[str, Any]) -> list[dict[str, str]]:
         assert filters["dangling"] is True
         wanted: dict[str | None, Callable[[str], bool]] = {
             None: lambda _: True,
-            STAGE_LABEL: lambda name: self.unnamed[name],
+            f"{STAGE_LABEL}=unified": lambda name: self.unnamed[name] == "unified",
             SOURCE_LABEL: lambda name: name in self.last_steps,
         }
         return [{"Id": name} for name in self.unnamed if wanted[filters.get("label")](name)]
@@ -194,6 +195,17 @@ def test_the_engines_own_refusal_is_one_sentence(log: Path) -> None:
     assert "the disk is full" in refusal(Refusing(**{BASE: {}}), log)
 
 
+def test_what_is_no_name_of_an_image_is_refused() -> None:
+    class Refusing(FakeEngine):
+        def inspect_image(self, reference: str) -> dict[str, Any]:
+            response = requests.Response()
+            response.status_code = 400
+            raise APIError("400", response=response, explanation=f"invalid reference format: {reference}")
+
+    with pytest.raises(SetupError, match='"Bad Name" is no name of an image'):
+        stored_image(Refusing(), "Bad Name")
+
+
 def test_an_image_of_these_files_is_up_to_date(log: Path) -> None:
     engine = FakeEngine(**{UNIFIED: {SOURCE_LABEL: RECIPE.digest}})
     assert is_current(engine, RECIPE)
@@ -214,13 +226,14 @@ def test_an_image_of_other_files_is_built_again(log: Path, images: dict[str, dic
 
 def test_what_a_build_replaces_is_removed_and_nothing_else(log: Path) -> None:
     engine = FakeEngine(**{UNIFIED: {}, BASE: {}})
-    old_image, old_stage, new_stage, foreign = (
+    old_image, old_stage, new_stage, hubs_stage, foreign = (
         engine.ids[UNIFIED],
         "sha256:" + "c" * 64,
         "sha256:" + "a" * 64,
+        "sha256:" + "e" * 64,
         "sha256:" + "d" * 64,
     )
-    engine.unnamed = {old_stage: True, new_stage: True, foreign: False}
+    engine.unnamed = {old_stage: "unified", new_stage: "unified", hubs_stage: "hub", foreign: ""}
     built(engine, log)
     assert sorted(engine.removed) == sorted([old_image, old_stage])
 
@@ -228,7 +241,7 @@ def test_what_a_build_replaces_is_removed_and_nothing_else(log: Path) -> None:
 def test_an_earlier_build_goes_once_nothing_holds_it_and_what_somebody_made_of_it_stays(log: Path) -> None:
     engine = FakeEngine(**{UNIFIED: {}, BASE: {}})
     earlier, derived = "sha256:" + "e" * 64, "sha256:" + "f" * 64
-    engine.unnamed = {earlier: False, derived: False}
+    engine.unnamed = {earlier: "", derived: ""}
     engine.last_steps = {earlier: f"/bin/sh -c #(nop)  LABEL {SOURCE_LABEL}=0", derived: "/bin/sh -c #(nop)  USER root"}
     old = engine.ids[UNIFIED]
     built(engine, log)

@@ -11,6 +11,7 @@ import pytest
 
 import stateroom
 from stateroom import recipes
+from stateroom.images import STAGE_LABEL
 from stateroom.recipes import RECIPES, hub, proxy, unified
 
 
@@ -19,7 +20,8 @@ def test_each_has_a_dockerfile_and_a_lock_that_pins_everything(name: str) -> Non
     recipe = RECIPES[name]()
     assert recipe.name == name
     assert b"\nUSER 1000\n" in recipe.files["Dockerfile"]
-    assert b"io.stateroom.stage=build" in recipe.files["Dockerfile"]
+    # By this a build finds the first stages of its own predecessors, and of no other image.
+    assert f"\nLABEL {STAGE_LABEL}={name}\n".encode() in recipe.files["Dockerfile"]
     lines = recipe.files["requirements.lock"].decode().split()
     assert all(re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", line) for line in lines), lines
 

@@ -1,16 +1,17 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import pytest
 
-from stateroom.catalog import Catalog
+from stateroom.catalog import OWN_VARIABLES, Catalog
 from stateroom.choice import choose
 from stateroom.loading import parse_catalog
 from stateroom.names import HomeRef, ServerRef
 from stateroom.policy import Allowance, Person, allowance_for
 from stateroom.quantity import GiB, MiB, Resources
-from stateroom.spec import SECRET_VARIABLES, ServerSpec, build_spec, reports_every
+from stateroom.spec import SECRET_VARIABLES, ServerSpec, build_spec, reports_every, require_passable, threads
 
 from .conftest import ADA, CATALOG
 
@@ -19,7 +20,7 @@ TOKEN = "f00d" * 8
 
 @pytest.fixture
 def spec(catalog: Catalog, allowance: Allowance) -> ServerSpec:
-    own = {"LANG": "C.UTF-8", "MEM_LIMIT": "lots", "JUPYTERHUB_X": "no"}
+    own = {"LANG": "C.UTF-8", "JUPYTERHUB_X": "no", "OMP_NUM_THREADS": "4"}
     return build_spec(
         catalog,
         allowance_for(catalog.model_copy(update={"environment": own}), ADA),
@@ -32,6 +33,7 @@ def spec(catalog: Catalog, allowance: Allowance) -> ServerSpec:
             "JPY_API_TOKEN": TOKEN,
             "JUPYTERHUB_X": "yes",
             "JUPYTERHUB_USER": "alice",
+            "MEM_LIMIT": "what a trait of the hub's says",
         },
     )
 
@@ -46,8 +48,44 @@ def test_all_servers_of_a_user_share_the_home(spec: ServerSpec) -> None:
 
 
 def test_the_server_is_told_its_limits_in_the_hubs_words(spec: ServerSpec) -> None:
-    assert spec.environment["CPU_LIMIT"] == "1.5"
-    assert spec.environment["MEM_LIMIT"] == "3221225472"
+    told = {name: spec.environment[name] for name in OWN_VARIABLES if name.endswith(("_LIMIT", "_GUARANTEE"))}
+    assert told == {
+        "CPU_LIMIT": "1.5",
+        "CPU_GUARANTEE": "0.375",
+        "MEM_LIMIT": "3221225472",
+        "MEM_GUARANTEE": "3221225472",
+        "GPU_LIMIT": "0",
+    }
+
+
+def test_the_server_is_told_what_it_is() -> None:
+    told = spec_of("", {}, "research", "a, b", '"]\0', "\udc80").environment
+    assert (told["STATEROOM_HUB"], told["STATEROOM_IMAGE"]) == ("hub", "unified")
+    assert told["STATEROOM_IMAGE_REFERENCE"] == "stateroom/unified:1"
+    assert json.loads(told["STATEROOM_GROUPS"]) == ['"]\0', "a, b", "research", "\udc80"]
+    assert told["STATEROOM_GROUPS"].isascii()
+    assert told["STATEROOM_GROUPS"].isprintable()
+    assert spec_of("", {}).environment["STATEROOM_GROUPS"] == "[]"
+
+
+def test_more_groups_than_a_variable_can_hold_keep_nobody_from_a_start() -> None:
+    spec = spec_of("", {}, *(f"{number:0100}" for number in range(2000)))
+    assert "STATEROOM_GROUPS" not in spec.environment
+    require_passable(spec)
+
+
+def test_what_the_catalog_may_not_set_is_what_a_server_is_told_of_itself() -> None:
+    plain = set(spec_of("", {}).environment) - {*threads(1000), "JUPYTERHUB_ACTIVITY_INTERVAL"}
+    assert plain == set(OWN_VARIABLES)
+
+
+@pytest.mark.parametrize(("cpu", "number"), [(10, 1), (500, 1), (1000, 1), (1001, 2), (1500, 2), (4000, 4)])
+def test_a_part_of_a_core_is_a_thread(cpu: int, number: int) -> None:
+    assert set(threads(cpu).values()) == {str(number)}
+
+
+def test_numbers_of_threads_are_a_default_that_the_catalog_beats(spec: ServerSpec) -> None:
+    assert (spec.environment["OMP_NUM_THREADS"], spec.environment["MC_CORES"]) == ("4", "2")
 
 
 def test_the_hubs_variables_win_over_the_catalogs(spec: ServerSpec) -> None:

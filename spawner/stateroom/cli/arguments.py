@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import stateroom
+from stateroom.catalog import Catalog
 from stateroom.cli.data import DataFolder, default_path
 from stateroom.cli.pod import PodFolder, this_pod
+from stateroom.loading import load_catalog
 
 
 def add_data_option(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +30,32 @@ def add_catalog_argument(parser: argparse.ArgumentParser, *, needed: bool = True
         parser.add_argument("file", type=Path, metavar="FILE", nargs="?", default=pod.catalog, help=told)
     else:
         parser.add_argument("file", type=Path, metavar="FILE", nargs=None if needed else "?", help="the catalog")
+
+
+def add_catalog_option(parser: argparse.ArgumentParser) -> None:
+    """Add `--catalog`; a hub's own if left out, else the one that comes with Stateroom."""
+    parser.add_argument(
+        "--catalog",
+        type=Path,
+        metavar="FILE",
+        default=None,
+        help="the catalog (the hub's own; before there is a hub, the one that comes with Stateroom)",
+    )
+
+
+def chosen_catalog(arguments: argparse.Namespace) -> Catalog:
+    """The catalog that `--catalog` says. Raises CatalogError."""
+    folder = default_folder()
+    settings = None if arguments.catalog else folder.settings()
+    own = Path(settings.catalog) if settings else folder.catalog
+    return load_catalog(arguments.catalog or (own if own.exists() else shipped_catalog()))
+
+
+def shipped_catalog() -> Path:
+    """The catalog that comes with Stateroom: inside an installed package, else in the checkout."""
+    package = Path(stateroom.__file__).parent
+    shipped = package / "shipped" / "catalog.yaml"
+    return shipped if shipped.is_file() else package.parent.parent / "config" / "catalog.yaml"
 
 
 def default_folder() -> DataFolder:

@@ -5,15 +5,11 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from rich.text import Text
-
 from stateroom.cli.arguments import add_data_option
 from stateroom.cli.checks import OWN_FILES, examined, installation
-from stateroom.cli.findings import Finding, Verdict
+from stateroom.cli.findings import Verdict
 from stateroom.cli.places import BACKENDS, place
 from stateroom.cli.screen import Screen
-
-_COLOURS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red", Verdict.UNSEEN: "dim"}
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -41,14 +37,6 @@ def run(arguments: argparse.Namespace) -> int:
     with place(backend).checks(found) as checks:
         for check in (*OWN_FILES, *checks):
             for finding in examined(check, found):
-                screen.console.print(_line(check.name, finding))
+                screen.finding(check.name, finding)
                 verdicts.add(finding.verdict)
     return 1 if Verdict.FAIL in verdicts else 0
-
-
-def _line(name: str, finding: Finding) -> Text:
-    remedy = f" {finding.remedy}" if finding.remedy else ""
-    fact = finding.fact.rstrip(".") + "." if finding.remedy else finding.fact
-    return Text.assemble(
-        (f"{finding.verdict:<5}", _COLOURS[finding.verdict]), (f"{name:<10}", "bold"), f"{fact}{remedy}"
-    )

@@ -1,4 +1,4 @@
-"""`stateroom images`: the images that ship with Stateroom, made on this engine and brought to a cluster."""
+"""`stateroom images`: those that ship with Stateroom made on this engine, all tried out, and brought to a cluster."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Column
 
 from stateroom.catalog import parse_duration
+from stateroom.cli import image_check, image_list
+from stateroom.cli.arguments import add_catalog_option
 from stateroom.cli.docker.engine import connected
 from stateroom.delivery import IMPORT, Share, load, push
-from stateroom.images import BuildStep, Report, build
+from stateroom.images import BuildStep, Report, build, parts_of, stored_image
+from stateroom.inventory import format_size
 from stateroom.recipes import RECIPES, Recipe
 
 _LOG = "image-build.log"
@@ -26,7 +29,7 @@ _PATIENCE = "30 min"
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add `images` and what it can do."""
-    images = commands.add_parser("images", help="build the images that ship with Stateroom; bring them to a cluster")
+    images = commands.add_parser("images", help="build, list and check images; bring them to a cluster")
     verbs = images.add_subparsers(dest="verb", required=True, metavar="COMMAND")
     builds = verbs.add_parser("build", help="build them, unless they are there and up to date")
     builds.add_argument("--rebuild", action="store_true", help="build them anew, with a new base image")
@@ -49,6 +52,23 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         "--timeout", type=_time, default=_PATIENCE, metavar="TIME", help=f'after which to fail ("{_PATIENCE}")'
     )
     waits.set_defaults(run=run_wait)
+    lists = verbs.add_parser("list", help="show them and those of the catalog, and what the engine has of them")
+    lists.set_defaults(run=image_list.run)
+    checks = verbs.add_parser(
+        "check",
+        help="start a server and every kernel of an image, and compare with its label and the catalog",
+        description="Start a container of each image, hardened and limited as servers are, run its server and every "
+        "kernel, and compare with the image's label and the catalog. Ends with 1 if anything is wrong.",
+    )
+    checks.add_argument(
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="an id of the catalog, or a reference; all of the catalog if left out",
+    )
+    checks.set_defaults(run=image_check.run)
+    for verb in (lists, checks):
+        add_catalog_option(verb)
     for verb in (builds, pushes, loads):
         verb.add_argument(
             "images", nargs="*", type=_known, metavar="IMAGE", help=f"{_ALL}; all of them if none is named"
@@ -62,7 +82,7 @@ def run_build(arguments: argparse.Namespace) -> int:
     engine = connected()
     for recipe in _recipes(arguments.images):
         built = build_with_progress(console, engine, recipe, log_folder, rebuild=arguments.rebuild)
-        console.print(f"{recipe.reference} is {'built' if built else 'up to date'}.", highlight=False)
+        _print_size(console, engine, recipe.reference, "built" if built else "up to date")
     return 0
 
 
@@ -127,6 +147,15 @@ def _time(text: str) -> float:
 
 def _recipes(names: Sequence[str]) -> Iterator[Recipe]:
     return (RECIPES[name]() for name in names or RECIPES)
+
+
+def _print_size(console: Console, engine: docker.APIClient, reference: str, state: str) -> None:
+    image = stored_image(engine, reference)
+    if image is None:  # somebody has removed it this very moment
+        return
+    console.print(f"{reference} is {state}: {format_size(image.size)}", highlight=False, soft_wrap=True)
+    for part in parts_of(engine, image):
+        console.print(f"{format_size(part.size):>10}  {part.step}", highlight=False, markup=False, soft_wrap=True)
 
 
 @contextmanager

@@ -9,8 +9,11 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
+from stateroom.cli.findings import Finding, Verdict
+
 _WIDTH = 10
 _WORTH_TELLING = 0.1  # seconds
+_COLOURS = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "bold red", Verdict.UNSEEN: "dim"}
 
 
 class Step:
@@ -38,6 +41,17 @@ class Screen:
         """A finished step."""
         took = f" ({seconds:.1f} s)" if seconds >= _WORTH_TELLING else ""
         self.console.print(Text.assemble((f"{name:{_WIDTH}} ", "bold"), text, (took, "dim")))
+
+    def heading(self, text: str) -> None:
+        """What the lines after it are about."""
+        self.console.print(Text(text, style="bold"))
+
+    def finding(self, name: str, finding: Finding) -> None:
+        """What was found, with what to do about it."""
+        remedy = f" {finding.remedy}" if finding.remedy else ""
+        fact = finding.fact.rstrip(".") + "." if finding.remedy else finding.fact
+        verdict = (f"{finding.verdict:<5}", _COLOURS[finding.verdict])
+        self.console.print(Text.assemble(verdict, (f"{name:<{_WIDTH}}", "bold"), f"{fact}{remedy}"))
 
     def more(self, text: str) -> None:
         """A line that belongs to the one above."""

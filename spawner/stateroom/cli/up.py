@@ -14,7 +14,7 @@ from types import FrameType
 
 from stateroom.accounts import AccountStore, new_password
 from stateroom.catalog import Catalog
-from stateroom.cli.arguments import add_data_option
+from stateroom.cli.arguments import add_data_option, shipped_catalog
 from stateroom.cli.data import DataFolder, Settings
 from stateroom.cli.hub import Hub, end_leftovers, is_free, running_hub
 from stateroom.cli.passwords import on_terminal, text_of, write_passwords
@@ -152,13 +152,6 @@ def _catalog(chosen: Path | None, data: DataFolder, screen: Screen) -> tuple[Pat
     catalog = load_catalog(path)
     screen.line("Catalog", str(path))
     return path, catalog
-
-
-def shipped_catalog() -> Path:
-    """The catalog that comes with Stateroom: inside an installed package, else in the checkout."""
-    package = Path(__file__).parent.parent
-    shipped = package / "shipped" / "catalog.yaml"
-    return shipped if shipped.is_file() else package.parent.parent / "config" / "catalog.yaml"
 
 
 def _hub_port(data: DataFolder, screen: Screen) -> int:
