@@ -45,7 +45,7 @@ def test_what_python_leaves_behind_is_no_part_of_an_image(tmp_path: Path, monkey
 def test_the_notebook_image_leaves_out_what_notebooks_do_not_need() -> None:
     files = unified().files
     lock = files["requirements.lock"].decode().split()
-    assert json.loads(files["overrides.json"])
+    assert json.loads(files["jupyter/overrides.json"])
     assert any(line.startswith("jupyterhub==6.") for line in lock)
     # Costs each start of a server two seconds for a check that notebooks do not need.
     assert not any(line.startswith(("rfc3987-syntax", "lark")) for line in lock)

@@ -1,4 +1,4 @@
-"""What every server of this image starts with; a user's ~/.jupyter comes after it."""
+"""What every server of this image's own environment starts with; a user's ~/.jupyter comes after it."""
 # ruff: noqa: INP001 - Jupyter reads this file where it stands
 
 import os
@@ -26,6 +26,9 @@ c.KernelProvisionerFactory.default_provisioner_name = "stateroom-spare"
 # A kernel that ran out of memory is told as such, and soon.
 c.ServerApp.kernel_websocket_connection_class = "stateroom_notebook.memory.Connection"
 c.KernelRestarter.time_to_dead = 1.0
+
+# What is used of the server's limits, MEM_LIMIT and CPU_LIMIT, is shown in Lab.
+c.ResourceUseDisplay.track_cpu_percent = True
 
 # What a page asks for, answered fast.
 c.ServerApp.tornado_settings = {"static_handler_class": StaticFiles}
