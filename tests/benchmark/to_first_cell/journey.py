@@ -1,0 +1,279 @@
+"""From the click on Start to the first cell's result, as a person in a browser sees it.
+
+All moments are of one clock, this machine's, in seconds: the page's `Date.now()`,
+the engine's `StartedAt` and `time.time()` read the same one. The page is looked
+at from inside every ten milliseconds; what acts is the browser's own mouse and
+keyboard, since playwright's waiting would round every moment up.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page
+
+from benchmark.to_first_cell.container import EngineWatch
+from benchmark.to_first_cell.report import Journey, Loading
+
+PATIENCE = 90_000  # milliseconds
+_EVERY = 10  # milliseconds between two looks at the page
+_WINDOW = {"width": 1200, "height": 900}
+_CODE = "print(6 * 7)"
+_RESULT = "42"
+
+# `lookFor` finds what a pointer can hit: shown, under nothing else, and where it was at the last look.
+_LOOK = """
+performance.setResourceTimingBufferSize(5000);
+window.lookFor = (selector, text) => {
+    const found = [...document.querySelectorAll(selector)].find(it => it.textContent.includes(text));
+    if (!found) return null;
+    const box = found.getBoundingClientRect();
+    const x = box.x + box.width / 2, y = box.y + box.height / 2;
+    const before = window.lookedAt;
+    window.lookedAt = [selector, x, y].join();
+    const hit = document.elementFromPoint(x, y);
+    return before === window.lookedAt && box.width && hit && found.contains(hit) && {at: Date.now(), x, y};
+};
+"""
+_FOUND = "([selector, text]) => window.lookFor && window.lookFor(selector, text)"
+_SAID = """([selector, pattern]) => [...document.querySelectorAll(selector)]
+    .some(it => new RegExp(pattern).test(it.textContent)) && {at: Date.now()}"""
+
+# What the page fetched until a moment, in seconds of the machine's clock.
+_FETCHED = """() => {
+    const shift = Date.now() - performance.now();
+    return [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")].map(it => ({
+        name: it.name, start: it.startTime + shift, fetched: it.fetchStart + shift, asked: it.requestStart + shift,
+        answered: it.responseStart + shift, end: it.responseEnd + shift, size: it.transferSize,
+    }));
+}"""
+
+LAUNCHER_CARD = ".jp-LauncherCard[data-category=Notebook]"
+CELL = ".jp-Notebook .jp-Cell .cm-content"
+OUTPUT = ".jp-Notebook .jp-OutputArea-output"
+STATUS = "#jp-main-statusbar"
+IDLE = r"Python 3 .*\| Idle"
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where something was seen, and when."""
+
+    at: float
+    x: float
+    y: float
+
+
+@asynccontextmanager
+async def new_profile(browser: Browser) -> AsyncIterator[Page]:
+    """The page of somebody who has never been here."""
+    context = await browser.new_context(viewport=_WINDOW, reduced_motion="reduce")
+    try:
+        yield await prepared(context)
+    finally:
+        await context.close()
+
+
+async def prepared(context: BrowserContext) -> Page:
+    """A new page of a profile, that can be looked at."""
+    context.set_default_timeout(PATIENCE)
+    page = await context.new_page()
+    await page.add_init_script(_LOOK)
+    return page
+
+
+async def log_in(page: Page, url: str, user: str) -> None:
+    """Log in, which leads to the form."""
+    await page.goto(f"{url}/hub/spawn")
+    if await page.get_by_label("Username").count():
+        await page.get_by_label("Username").fill(user)
+        await page.get_by_label("Password").fill("any")
+        await page.get_by_role("button", name="Sign in").click()
+    await page.get_by_role("button", name="Start").wait_for()
+    # The hub's scripts load further ones; a person reads the form meanwhile.
+    await page.wait_for_load_state("networkidle")
+
+
+async def walk(page: Page, watch: EngineWatch) -> Journey:
+    """From the form, which is shown, to the result of the first cell."""
+    metrics = await page.context.new_cdp_session(page)
+    await metrics.send("Performance.enable")
+    start = page.get_by_role("button", name="Start")
+    await start.scroll_into_view_if_needed()
+    box = await start.bounding_box()
+    assert box is not None
+    await page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    clicked = time.time()
+    await page.mouse.down()
+    await page.mouse.up()
+    await page.wait_for_url("**/lab*", wait_until="commit")
+    before = await computed(metrics)
+    launcher = await seen(page, LAUNCHER_CARD, "Python 3")
+    after = await computed(metrics)
+    await page.mouse.click(launcher.x, launcher.y)
+    cell = await seen(page, CELL)
+    await page.mouse.click(cell.x, cell.y)
+    await page.keyboard.insert_text(_CODE)
+    idle = await said(page, STATUS, IDLE)
+    await page.keyboard.press("Shift+Enter")
+    result = await said(page, OUTPUT, f"^{_RESULT}\\s*$")
+    server = watch.result()
+    fetched = [entry for entry in await page.evaluate(_FETCHED) if entry["end"] / 1000 <= launcher.at]
+    html = fetched[0]
+    return Journey(
+        clicked=clicked,
+        container_runs=server.started,
+        server_answers=server.answered,
+        page_goes_on=html["start"] / 1000,
+        lab_html=html["end"] / 1000,
+        launcher=launcher.at,
+        idle=idle,
+        result=result,
+        loading=loading(fetched[1:], before, after),
+    )
+
+
+def loading(fetched: list[dict[str, Any]], before: dict[str, float], after: dict[str, float]) -> Loading:
+    """What the page asked for between its HTML and the launcher, and what the browser computed."""
+    return Loading(
+        requests=len(fetched),
+        size=sum(entry["size"] for entry in fetched),
+        waiting=covered([(entry["asked"] / 1000, entry["answered"] / 1000) for entry in fetched]),
+        receiving=covered([(entry["answered"] / 1000, entry["end"] / 1000) for entry in fetched]),
+        scripts=after["ScriptDuration"] - before["ScriptDuration"],
+        tasks=after["TaskDuration"] - before["TaskDuration"],
+    )
+
+
+def covered(spans: list[tuple[float, float]]) -> float:
+    """How much time at least one of the spans covers."""
+    total, reached = 0.0, 0.0
+    for start, end in sorted(spans):
+        total += max(0.0, end - max(start, reached))
+        reached = max(reached, end)
+    return total
+
+
+async def computed(session: CDPSession) -> dict[str, float]:
+    """What the page's process has computed so far, in seconds by kind."""
+    answer = await session.send("Performance.getMetrics")
+    return {metric["name"]: metric["value"] for metric in answer["metrics"]}
+
+
+async def seen(page: Page, selector: str, text: str = "") -> Spot:
+    """Wait until a pointer can hit it."""
+    handle = await page.wait_for_function(_FOUND, arg=[selector, text], polling=_EVERY)
+    found = await handle.json_value()
+    return Spot(found["at"] / 1000, found["x"], found["y"])
+
+
+async def said(page: Page, selector: str, pattern: str) -> float:
+    """Wait until it says so; when that was."""
+    handle = await page.wait_for_function(_SAID, arg=[selector, pattern], polling=_EVERY)
+    at: float = (await handle.json_value())["at"] / 1000
+    return at
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request of the browser, in seconds of the machine's clock."""
+
+    url: str
+    method: str
+    status: int
+    kind: str
+    start: float
+    first_byte: float
+    end: float
+    size: int
+
+
+@asynccontextmanager
+async def recorded(page: Page) -> AsyncIterator[list[Request]]:
+    """All requests that end while the body runs, redirects too, in the order of their starts."""
+    session = await page.context.new_cdp_session(page)
+    record = _Record()
+    session.on("Network.requestWillBeSent", record.sent)
+    session.on("Network.responseReceived", record.answered)
+    session.on("Network.loadingFinished", record.finished)
+    session.on("Network.loadingFailed", record.finished)
+    session.on("Network.webSocketCreated", record.socket)
+    session.on("Network.webSocketWillSendHandshakeRequest", record.socket_sent)
+    session.on("Network.webSocketHandshakeResponseReceived", record.socket_answered)
+    await session.send("Network.enable")
+    requests: list[Request] = []
+    yield requests
+    requests += sorted(record.requests, key=lambda it: it.start)
+
+
+class _Record:
+    """Puts the browser's events about a request together."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self._open: dict[str, dict[str, Any]] = {}
+
+    def sent(self, event: dict[str, Any]) -> None:
+        if "redirectResponse" in event:
+            self._answer(event["requestId"], event["redirectResponse"])
+            self._close(event["requestId"], event["timestamp"], event["redirectResponse"]["encodedDataLength"])
+        self._open[event["requestId"]] = {
+            "url": event["request"]["url"], "method": event["request"]["method"], "kind": event.get("type", ""),
+            "at": event["timestamp"], "shift": event["wallTime"] - event["timestamp"], "status": 0, "first": None,
+        }  # fmt: skip
+
+    def answered(self, event: dict[str, Any]) -> None:
+        self._answer(event["requestId"], event["response"])
+
+    def finished(self, event: dict[str, Any]) -> None:
+        self._close(event["requestId"], event["timestamp"], event.get("encodedDataLength", 0))
+
+    def socket(self, event: dict[str, Any]) -> None:
+        self._open[event["requestId"]] = {
+            "url": event["url"], "method": "GET", "kind": "WebSocket", "status": 0, "first": None,
+        }  # fmt: skip
+
+    def socket_sent(self, event: dict[str, Any]) -> None:
+        self._open[event["requestId"]] |= {
+            "at": event["timestamp"], "shift": event["wallTime"] - event["timestamp"],
+        }  # fmt: skip
+
+    def socket_answered(self, event: dict[str, Any]) -> None:
+        self._open[event["requestId"]]["status"] = event["response"]["status"]
+        self._close(event["requestId"], event["timestamp"], 0)
+
+    def _answer(self, request: str, response: dict[str, Any]) -> None:
+        if found := self._open.get(request):
+            found["status"] = response["status"]
+            if timing := response.get("timing"):
+                found["first"] = timing["requestTime"] + timing["receiveHeadersEnd"] / 1000
+
+    def _close(self, request: str, timestamp: float, size: float) -> None:
+        found = self._open.pop(request, None)
+        if found is None or "at" not in found:
+            return
+        shift = found["shift"]
+        self.requests.append(
+            Request(
+                url=found["url"],
+                method=found["method"],
+                status=found["status"],
+                kind=found["kind"],
+                start=found["at"] + shift,
+                first_byte=(found["first"] or timestamp) + shift,
+                end=timestamp + shift,
+                size=int(size),
+            )
+        )
+
+
+async def kernel_names(page: Page, base: str) -> dict[str, str]:
+    """The display names of the server's kernels, by their own."""
+    text = await page.evaluate("async url => (await fetch(url)).text()", f"{base}api/kernelspecs")
+    found = json.loads(text)["kernelspecs"]
+    return {name: it["spec"]["display_name"] for name, it in found.items()}
