@@ -8,29 +8,36 @@ keyboard, since playwright's waiting would round every moment up.
 
 from __future__ import annotations
 
-import json
+import os
+import re
+import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, CDPSession, Page
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page, Playwright
 
 from benchmark.to_first_cell.container import EngineWatch
-from benchmark.to_first_cell.report import Journey, Loading
+from benchmark.to_first_cell.report import Journey, Loading, Request
+from harness.chromium import QUIET
 
 PATIENCE = 90_000  # milliseconds
 _EVERY = 10  # milliseconds between two looks at the page
 _WINDOW = {"width": 1200, "height": 900}
+_KERNEL = "Python 3"
 _CODE = "print(6 * 7)"
 _RESULT = "42"
 
 # `lookFor` finds what a pointer can hit: shown, under nothing else, and where it was at the last look.
 _LOOK = """
 performance.setResourceTimingBufferSize(5000);
-window.lookFor = (selector, text) => {
-    const found = [...document.querySelectorAll(selector)].find(it => it.textContent.includes(text));
+window.lookFor = (selector, pattern) => {
+    const fits = new RegExp(pattern);
+    const all = [...document.querySelectorAll(selector)];
+    const found = all.find(it => it.checkVisibility() && fits.test(it.textContent));
     if (!found) return null;
     const box = found.getBoundingClientRect();
     const x = box.x + box.width / 2, y = box.y + box.height / 2;
@@ -40,9 +47,9 @@ window.lookFor = (selector, text) => {
     return before === window.lookedAt && box.width && hit && found.contains(hit) && {at: Date.now(), x, y};
 };
 """
-_FOUND = "([selector, text]) => window.lookFor && window.lookFor(selector, text)"
+_FOUND = "([selector, pattern]) => window.lookFor && window.lookFor(selector, pattern)"
 _SAID = """([selector, pattern]) => [...document.querySelectorAll(selector)]
-    .some(it => new RegExp(pattern).test(it.textContent)) && {at: Date.now()}"""
+    .some(it => it.checkVisibility() && new RegExp(pattern).test(it.textContent)) && {at: Date.now()}"""
 
 # What the page fetched until a moment, in seconds of the machine's clock.
 _FETCHED = """() => {
@@ -53,11 +60,11 @@ _FETCHED = """() => {
     }));
 }"""
 
-LAUNCHER_CARD = ".jp-LauncherCard[data-category=Notebook]"
-CELL = ".jp-Notebook .jp-Cell .cm-content"
-OUTPUT = ".jp-Notebook .jp-OutputArea-output"
-STATUS = "#jp-main-statusbar"
-IDLE = r"Python 3 .*\| Idle"
+_CARD = ".jp-LauncherCard[data-category=Notebook] .jp-LauncherCard-label"
+_CELL = ".jp-Notebook .jp-Cell .cm-content"
+_OUTPUT = ".jp-Notebook .jp-OutputArea-output"
+_LAB = re.compile(r"/user/[^/]+/lab\b")
+_STATUS = "#jp-main-statusbar *"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,25 @@ async def prepared(context: BrowserContext) -> Page:
     return page
 
 
+@asynccontextmanager
+async def known_profile(playwright: Playwright, folder: Path) -> AsyncIterator[Page]:
+    """The page of somebody whose browser keeps in the folder what it got before."""
+    context = await playwright.chromium.launch_persistent_context(
+        folder, viewport=_WINDOW, reduced_motion="reduce", **program()
+    )
+    try:
+        yield await prepared(context)
+    finally:
+        await context.close()
+
+
+def program() -> dict[str, Any]:
+    """What playwright starts."""
+    # Chromium's own sandbox does not work as root.
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return {"executable_path": shutil.which("chromium"), "args": [*QUIET, *sandbox]}
+
+
 async def log_in(page: Page, url: str, user: str) -> None:
     """Log in, which leads to the form."""
     await page.goto(f"{url}/hub/spawn")
@@ -111,17 +137,12 @@ async def walk(page: Page, watch: EngineWatch) -> Journey:
     clicked = time.time()
     await page.mouse.down()
     await page.mouse.up()
-    await page.wait_for_url("**/lab*", wait_until="commit")
+    await page.wait_for_url(_LAB, wait_until="commit")
     before = await computed(metrics)
-    launcher = await seen(page, LAUNCHER_CARD, "Python 3")
+    launcher = await seen(page, _CARD, f"^{_KERNEL}")
     after = await computed(metrics)
-    await page.mouse.click(launcher.x, launcher.y)
-    cell = await seen(page, CELL)
-    await page.mouse.click(cell.x, cell.y)
-    await page.keyboard.insert_text(_CODE)
-    idle = await said(page, STATUS, IDLE)
-    await page.keyboard.press("Shift+Enter")
-    result = await said(page, OUTPUT, f"^{_RESULT}\\s*$")
+    await new_cell(page, _KERNEL, _CODE, launcher)
+    idle, result = await run_cell(page, _KERNEL, _RESULT)
     server = watch.result()
     fetched = [entry for entry in await page.evaluate(_FETCHED) if entry["end"] / 1000 <= launcher.at]
     html = fetched[0]
@@ -129,13 +150,28 @@ async def walk(page: Page, watch: EngineWatch) -> Journey:
         clicked=clicked,
         container_runs=server.started,
         server_answers=server.answered,
-        page_goes_on=html["start"] / 1000,
         lab_html=html["end"] / 1000,
         launcher=launcher.at,
         idle=idle,
         result=result,
         loading=loading(fetched[1:], before, after),
     )
+
+
+async def new_cell(page: Page, kernel: str, code: str, card: Spot | None = None) -> None:
+    """A new notebook from the launcher's card of a kernel, with this code in its first cell."""
+    card = card or await seen(page, _CARD, f"^{re.escape(kernel)}")
+    await page.mouse.click(card.x, card.y)
+    cell = await seen(page, _CELL, "^\\s*$")
+    await page.mouse.click(cell.x, cell.y)
+    await page.keyboard.insert_text(code)
+
+
+async def run_cell(page: Page, kernel: str, result: str) -> tuple[float, float]:
+    """Run the cell as soon as there is a kernel: before, it would be passed over. When there was one, and a result."""
+    idle = await said(page, _STATUS, f"^{re.escape(kernel)}.* \\| Idle$")
+    await page.keyboard.press("Shift+Enter")
+    return idle, await said(page, _OUTPUT, f"^{result}\\s*$")
 
 
 def loading(fetched: list[dict[str, Any]], before: dict[str, float], after: dict[str, float]) -> Loading:
@@ -165,9 +201,9 @@ async def computed(session: CDPSession) -> dict[str, float]:
     return {metric["name"]: metric["value"] for metric in answer["metrics"]}
 
 
-async def seen(page: Page, selector: str, text: str = "") -> Spot:
+async def seen(page: Page, selector: str, pattern: str) -> Spot:
     """Wait until a pointer can hit it."""
-    handle = await page.wait_for_function(_FOUND, arg=[selector, text], polling=_EVERY)
+    handle = await page.wait_for_function(_FOUND, arg=[selector, pattern], polling=_EVERY)
     found = await handle.json_value()
     return Spot(found["at"] / 1000, found["x"], found["y"])
 
@@ -177,20 +213,6 @@ async def said(page: Page, selector: str, pattern: str) -> float:
     handle = await page.wait_for_function(_SAID, arg=[selector, pattern], polling=_EVERY)
     at: float = (await handle.json_value())["at"] / 1000
     return at
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request of the browser, in seconds of the machine's clock."""
-
-    url: str
-    method: str
-    status: int
-    kind: str
-    start: float
-    first_byte: float
-    end: float
-    size: int
 
 
 @asynccontextmanager
@@ -223,7 +245,7 @@ class _Record:
             self._answer(event["requestId"], event["redirectResponse"])
             self._close(event["requestId"], event["timestamp"], event["redirectResponse"]["encodedDataLength"])
         self._open[event["requestId"]] = {
-            "url": event["request"]["url"], "method": event["request"]["method"], "kind": event.get("type", ""),
+            "url": event["request"]["url"], "method": event["request"]["method"],
             "at": event["timestamp"], "shift": event["wallTime"] - event["timestamp"], "status": 0, "first": None,
         }  # fmt: skip
 
@@ -235,7 +257,7 @@ class _Record:
 
     def socket(self, event: dict[str, Any]) -> None:
         self._open[event["requestId"]] = {
-            "url": event["url"], "method": "GET", "kind": "WebSocket", "status": 0, "first": None,
+            "url": event["url"], "method": "GET", "status": 0, "first": None,
         }  # fmt: skip
 
     def socket_sent(self, event: dict[str, Any]) -> None:
@@ -263,17 +285,9 @@ class _Record:
                 url=found["url"],
                 method=found["method"],
                 status=found["status"],
-                kind=found["kind"],
                 start=found["at"] + shift,
                 first_byte=(found["first"] or timestamp) + shift,
                 end=timestamp + shift,
                 size=int(size),
             )
         )
-
-
-async def kernel_names(page: Page, base: str) -> dict[str, str]:
-    """The display names of the server's kernels, by their own."""
-    text = await page.evaluate("async url => (await fetch(url)).text()", f"{base}api/kernelspecs")
-    found = json.loads(text)["kernelspecs"]
-    return {name: it["spec"]["display_name"] for name, it in found.items()}

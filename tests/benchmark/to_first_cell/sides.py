@@ -15,8 +15,6 @@ from stateroom.images import build
 from stateroom.names import HUB
 from stateroom.recipes import Recipe
 
-UNIFIED, PLAIN, PEER = "Stateroom, unified", "Stateroom, plain Lab", "DockerSpawner, plain Lab"
-
 MEMORY_MIB = 2048
 _MOUNT = "/home/jovyan/notebooks"
 _PLAIN_LAB = Path(__file__).with_name("plain_lab")
