@@ -35,7 +35,16 @@ from benchmark.side_by_side.report import machine
 from benchmark.side_by_side.turns import REST
 from benchmark.to_first_cell import report
 from benchmark.to_first_cell.container import EngineWatch
-from benchmark.to_first_cell.journey import known_profile, log_in, new_profile, program, recorded, walk
+from benchmark.to_first_cell.journey import (
+    Disturbed,
+    known_profile,
+    log_in,
+    new_profile,
+    program,
+    recorded,
+    undisturbed,
+    walk,
+)
 from benchmark.to_first_cell.report import PEER, PLAIN, UNIFIED, Journey, Request, Results, ServerStart
 from benchmark.to_first_cell.server_start import ServerStarts
 from benchmark.to_first_cell.sides import LabSide, OnDockerSpawner, OnStateroom, make_plain_lab
@@ -53,6 +62,7 @@ _PROGRAMS = _ROOT / ".cache" / "benchmark"
 _USER = "ada"
 _BASE = f"/user/{_USER}/"
 _SIDES = {"unified": UNIFIED, "plain": PLAIN, "dockerspawner": PEER}
+_TRIES = 5
 _VISITS_BEFORE = 2  # a browser keeps compiled scripts from the second visit on
 
 Profile = Callable[[], AbstractAsyncContextManager[Page]]
@@ -79,7 +89,7 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     image = asked.image or recipes.UNIFIED
     measure = partial(one_walk, _SIDES[asked.requests], image) if asked.requests else partial(run, image, asked)
-    troubles = (StartFailed, SetupError, DockerException, BrowserError, AssertionError, TimeoutError)
+    troubles = (StartFailed, SetupError, DockerException, BrowserError, AssertionError, TimeoutError, Disturbed)
     return ended(measure, (*troubles, aiohttp.ClientError))
 
 
@@ -155,9 +165,7 @@ async def walks(hubs: Sequence[Hub], plan: Plan) -> tuple[dict[str, list[Journey
         for hub in hubs:
             say(f"{hub.name}: a first start, and the use of all that is there")
             await warm_up(hub)
-            async with server_of(hub), new_profile(browser) as page:
-                await walk_once(hub, page)
-                await use_all(page, _BASE, kernels_of(hub.side))
+            await walked(hub, partial(new_profile, browser), used=True)
         say(f"{plan.first} walks on each side, in a new profile each")
         first = await by_turns(hubs, {hub.name: partial(new_profile, browser) for hub in hubs}, plan.first)
         say(f"{plan.returning} walks on each side, in a profile that was here before")
@@ -183,9 +191,22 @@ async def by_turns(hubs: Sequence[Hub], profiles: dict[str, Profile], rounds: in
     orders = list(permutations(hubs))
     for turn in range(rounds):
         for hub in orders[turn % len(orders)]:
-            async with server_of(hub), profiles[hub.name]() as page:
-                found[hub.name].append(await walk_once(hub, page))
+            found[hub.name].append(await walked(hub, profiles[hub.name]))
     return found
+
+
+async def walked(hub: Hub, profile: Profile, *, used: bool = False) -> Journey:
+    """One walk that nothing disturbed; where `used`, all else that Lab has is used after it."""
+    for _ in range(_TRIES):
+        async with server_of(hub), profile() as page:
+            try:
+                journey = await walk_once(hub, page)
+            except Disturbed:
+                continue
+            if used:
+                await use_all(page, _BASE, kernels_of(hub.side))
+            return journey
+    raise TimeoutError(f"{_TRIES} walks in a row were disturbed: networks come and go on this machine")
 
 
 def profiles_in(playwright: Playwright, folder: Path, hubs: Sequence[Hub]) -> dict[str, Profile]:
@@ -207,7 +228,7 @@ async def walk_once(hub: Hub, page: Page) -> Journey:
     await log_in(page, hub.url, _USER)
     await asyncio.sleep(REST)
     with EngineWatch(hub.side.hub_id, f"{_BASE}api") as watch:
-        return await walk(page, watch)
+        return await undisturbed(page, walk(page, watch))
 
 
 async def with_requests(hub: Hub) -> tuple[Journey, list[Request]]:
@@ -221,7 +242,7 @@ async def with_requests(hub: Hub) -> tuple[Journey, list[Request]]:
         await log_in(page, hub.url, _USER)
         async with recorded(page) as requests:
             with EngineWatch(hub.side.hub_id, f"{_BASE}api") as watch:
-                journey = await walk(page, watch)
+                journey = await undisturbed(page, walk(page, watch))
     return journey, requests
 
 

@@ -8,20 +8,22 @@ keyboard, since playwright's waiting would round every moment up.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, CDPSession, Page, Playwright
+from playwright.async_api import Browser, BrowserContext, CDPSession, Page, Playwright, Request
 
 from benchmark.to_first_cell.container import EngineWatch
-from benchmark.to_first_cell.report import Journey, Loading, Request
+from benchmark.to_first_cell.report import Journey, Loading
+from benchmark.to_first_cell.report import Request as Asked
 from harness.chromium import QUIET
 
 PATIENCE = 90_000  # milliseconds
@@ -111,6 +113,32 @@ def program() -> dict[str, Any]:
     # Chromium's own sandbox does not work as root.
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     return {"executable_path": shutil.which("chromium"), "args": [*QUIET, *sandbox]}
+
+
+class Disturbed(Exception):
+    """A new container's network ended a request of this machine's browser; no browser elsewhere would notice."""
+
+
+async def undisturbed(page: Page, walk: Coroutine[None, None, Journey]) -> Journey:
+    """The walk, given up as soon as it is known to count for nothing. Raises Disturbed."""
+    disturbed = asyncio.Event()
+
+    def failed(request: Request) -> None:
+        if "ERR_NETWORK_CHANGED" in (request.failure or ""):
+            disturbed.set()
+
+    page.on("requestfailed", failed)
+    walking, waiting = asyncio.create_task(walk), asyncio.create_task(disturbed.wait())
+    try:
+        await asyncio.wait({walking, waiting}, return_when=asyncio.FIRST_COMPLETED)
+        if disturbed.is_set():
+            raise Disturbed
+        return walking.result()
+    finally:
+        for task in (walking, waiting):
+            task.cancel()
+        await asyncio.gather(walking, waiting, return_exceptions=True)
+        page.remove_listener("requestfailed", failed)
 
 
 async def log_in(page: Page, url: str, user: str) -> None:
@@ -216,7 +244,7 @@ async def said(page: Page, selector: str, pattern: str) -> float:
 
 
 @asynccontextmanager
-async def recorded(page: Page) -> AsyncIterator[list[Request]]:
+async def recorded(page: Page) -> AsyncIterator[list[Asked]]:
     """All requests that end while the body runs, redirects too, in the order of their starts."""
     session = await page.context.new_cdp_session(page)
     record = _Record()
@@ -228,7 +256,7 @@ async def recorded(page: Page) -> AsyncIterator[list[Request]]:
     session.on("Network.webSocketWillSendHandshakeRequest", record.socket_sent)
     session.on("Network.webSocketHandshakeResponseReceived", record.socket_answered)
     await session.send("Network.enable")
-    requests: list[Request] = []
+    requests: list[Asked] = []
     yield requests
     requests += sorted(record.requests, key=lambda it: it.start)
 
@@ -237,7 +265,7 @@ class _Record:
     """Puts the browser's events about a request together."""
 
     def __init__(self) -> None:
-        self.requests: list[Request] = []
+        self.requests: list[Asked] = []
         self._open: dict[str, dict[str, Any]] = {}
 
     def sent(self, event: dict[str, Any]) -> None:
@@ -281,7 +309,7 @@ class _Record:
             return
         shift = found["shift"]
         self.requests.append(
-            Request(
+            Asked(
                 url=found["url"],
                 method=found["method"],
                 status=found["status"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 from collections.abc import Sequence
 
 from playwright.async_api import Page, expect
@@ -52,11 +53,12 @@ async def use_terminal_and_files(page: Page, base: str) -> None:
     terminal = page.locator(".jp-Terminal .xterm-helper-textarea")
     await terminal.wait_for(state="attached")
     await terminal.focus()
-    await page.keyboard.type(f"echo $((6 * 7)) | tee {_MADE}\n")
+    await page.keyboard.type(f"echo $((6 * 7)) | tee ~/notebooks/{_MADE}\n")
     # What a terminal shows is painted, not text; what its command wrote is.
-    async with asyncio.timeout(PATIENCE / 1000):
-        while (await page.evaluate(_ASK, f"{base}api/contents/{_MADE}")).get("content") != "42\n":
-            await asyncio.sleep(0.2)
+    end = time.monotonic() + PATIENCE / 1000
+    while (await page.evaluate(_ASK, f"{base}api/contents/{_MADE}")).get("content") != "42\n":
+        assert time.monotonic() < end, "what was typed into the terminal came to nothing"
+        await asyncio.sleep(0.2)
     await page.locator('[data-command="filebrowser:refresh"]').first.click()
     await expect(page.locator(".jp-DirListing-item", has_text=_MADE)).to_be_visible(timeout=PATIENCE)
 
