@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ _USER = "ada"
 _BASE = f"/user/{_USER}/"
 _SIDES = {"unified": UNIFIED, "plain": PLAIN, "dockerspawner": PEER}
 _TRIES = 5
+_PATIENCE = 60  # seconds
 _VISITS_BEFORE = 2  # a browser keeps compiled scripts from the second visit on
 
 Profile = Callable[[], AbstractAsyncContextManager[Page]]
@@ -202,11 +204,20 @@ async def walked(hub: Hub, profile: Profile, *, used: bool = False) -> Journey:
             try:
                 journey = await walk_once(hub, page)
             except Disturbed:
+                await until_ready(hub)  # since a start that goes on cannot be stopped
                 continue
             if used:
                 await use_all(page, _BASE, kernels_of(hub.side))
             return journey
     raise TimeoutError(f"{_TRIES} walks in a row were disturbed: networks come and go on this machine")
+
+
+async def until_ready(hub: Hub) -> None:
+    """Wait for the end of a start that nobody looks at any more."""
+    end = time.monotonic() + _PATIENCE
+    while not await hub.ready():
+        assert time.monotonic() < end, f"{hub.name}: a disturbed start was not over in {_PATIENCE} s"
+        await asyncio.sleep(0.1)
 
 
 def profiles_in(playwright: Playwright, folder: Path, hubs: Sequence[Hub]) -> dict[str, Profile]:
