@@ -15,12 +15,13 @@ import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import permutations
 from pathlib import Path
+from typing import TypeVar
 from uuid import uuid4
 
 import aiohttp
@@ -67,6 +68,7 @@ _TRIES = 5
 _PATIENCE = 60  # seconds
 _VISITS_BEFORE = 2  # a browser keeps compiled scripts from the second visit on
 
+_Result = TypeVar("_Result")
 Profile = Callable[[], AbstractAsyncContextManager[Page]]
 
 
@@ -198,17 +200,26 @@ async def by_turns(hubs: Sequence[Hub], profiles: dict[str, Profile], rounds: in
 
 
 async def walked(hub: Hub, profile: Profile, *, used: bool = False) -> Journey:
-    """One walk that nothing disturbed; where `used`, all else that Lab has is used after it."""
-    for _ in range(_TRIES):
-        async with server_of(hub), profile() as page:
-            try:
-                journey = await walk_once(hub, page)
-            except Disturbed:
-                await until_ready(hub)  # since a start that goes on cannot be stopped
-                continue
+    """One walk; where `used`, all else that Lab has is used after it."""
+
+    async def walk_and_use() -> Journey:
+        async with profile() as page:
+            journey = await walk_once(hub, page)
             if used:
                 await use_all(page, _BASE, kernels_of(hub.side))
             return journey
+
+    return await repeated(hub, walk_and_use)
+
+
+async def repeated(hub: Hub, attempt: Callable[[], Awaitable[_Result]]) -> _Result:
+    """The first attempt at a walk that nothing disturbed, each with a server of its own."""
+    for _ in range(_TRIES):
+        async with server_of(hub):
+            try:
+                return await attempt()
+            except Disturbed:
+                await until_ready(hub)  # since a start that goes on cannot be stopped
     raise TimeoutError(f"{_TRIES} walks in a row were disturbed: networks come and go on this machine")
 
 
@@ -248,13 +259,13 @@ async def with_requests(hub: Hub) -> tuple[Journey, list[Request]]:
     async with async_playwright() as playwright, AsyncExitStack() as stack:
         browser = await playwright.chromium.launch(**program())
         stack.push_async_callback(browser.close)
-        page = await stack.enter_async_context(new_profile(browser))
-        await stack.enter_async_context(server_of(hub))
-        await log_in(page, hub.url, _USER)
-        async with recorded(page) as requests:
-            with EngineWatch(hub.side.hub_id, f"{_BASE}api") as watch:
-                journey = await undisturbed(page, walk(page, watch))
-    return journey, requests
+
+        async def walk_recorded() -> tuple[Journey, list[Request]]:
+            async with new_profile(browser) as page, recorded(page) as requests:
+                journey = await walk_once(hub, page)
+            return journey, [request for request in requests if request.start >= journey.clicked]
+
+        return await repeated(hub, walk_recorded)
 
 
 def kernels_of(side: LabSide) -> Sequence[str]:

@@ -314,7 +314,8 @@ class _Record:
                 method=found["method"],
                 status=found["status"],
                 start=found["at"] + shift,
-                first_byte=(found["first"] or timestamp) + shift,
+                # What comes from the cache brings the times of when it was fetched.
+                first_byte=max(found["at"], min(found["first"] or timestamp, timestamp)) + shift,
                 end=timestamp + shift,
                 size=int(size),
             )
