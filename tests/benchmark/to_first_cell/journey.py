@@ -57,8 +57,8 @@ _SAID = """([selector, pattern]) => [...document.querySelectorAll(selector)]
 _FETCHED = """() => {
     const shift = Date.now() - performance.now();
     return [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")].map(it => ({
-        name: it.name, start: it.startTime + shift, fetched: it.fetchStart + shift, asked: it.requestStart + shift,
-        answered: it.responseStart + shift, end: it.responseEnd + shift, size: it.transferSize,
+        start: it.startTime + shift, asked: (it.requestStart || it.startTime) + shift,
+        answered: (it.responseStart || it.responseEnd) + shift, end: it.responseEnd + shift, size: it.transferSize,
     }));
 }"""
 
