@@ -6,6 +6,7 @@ there from an earlier start, and a form whose button starts the server.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import docker
@@ -86,3 +87,8 @@ class OnDockerSpawner(LabSide):
     def container(self, user: str) -> str:
         """See DockerSide."""
         return f"{self.hub_id}-{user}"
+
+    def make_homes(self, users: Sequence[str]) -> None:
+        """See Side."""
+        for user in users:
+            self.client.create_volume(self.container(user), labels={HUB: self.hub_id})
