@@ -583,6 +583,7 @@ def names() -> list[str]:
 BENCHMARKS = (
     Benchmark("catalog", "large_catalog"),
     Benchmark("docker", "against_dockerspawner", (need_engine, need_image, need_peer)),
+    Benchmark("first-cell", "first_cell", (need_engine, need_image, need_peer, need_browser)),
     Benchmark("kubernetes", "against_kubespawner", (need_engine, need_lab, need_peer, need_cluster)),
 )
 

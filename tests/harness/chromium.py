@@ -20,7 +20,7 @@ PROFILE: dict[str, Any] = {"viewport": WINDOW, "reduced_motion": "reduce"}
 
 _FOLDER = pytest.StashKey[Path]()
 
-_QUIET = (
+QUIET = (
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 )  # fmt: skip
@@ -49,7 +49,7 @@ def browser() -> Iterator[Browser]:
     if chromium is None:
         pytest.skip("chromium is not installed; ./test browser installs it")
     # Chromium's own sandbox does not work as root.
-    arguments = [*_QUIET, "--no-sandbox"] if os.geteuid() == 0 else [*_QUIET]
+    arguments = [*QUIET, "--no-sandbox"] if os.geteuid() == 0 else [*QUIET]
     expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)

@@ -70,15 +70,14 @@ def make_images(client: docker.APIClient, registry: str) -> Images:
 
 
 class DockerSide:
-    """One of the three. All that it makes carries its id as the label of a hub."""
+    """A side on Docker. All that it makes carries its id as the label of a hub."""
 
     name = ""
     engine_variable = "DOCKER_HOST"
 
-    def __init__(self, client: docker.APIClient, hub_id: str, images: Images) -> None:
+    def __init__(self, client: docker.APIClient, hub_id: str) -> None:
         self.client = client
         self.hub_id = hub_id
-        self.images = images
         self.network = network_name(hub_id)
         self.gateway = ensure_network(client, self.network, {HUB: hub_id})
 
@@ -113,7 +112,15 @@ class DockerSide:
             self.client.remove_container(container, force=True, v=True)
 
 
-class Stateroom(DockerSide):
+class StubSide(DockerSide):
+    """One of the three, with the stubs that it starts."""
+
+    def __init__(self, client: docker.APIClient, hub_id: str, images: Images) -> None:
+        super().__init__(client, hub_id)
+        self.images = images
+
+
+class Stateroom(StubSide):
     """Its one line of configuration, and a catalog."""
 
     name = "Stateroom"
@@ -134,7 +141,7 @@ class Stateroom(DockerSide):
         return f"import stateroom\nstateroom.configure(c, catalog={str(catalog)!r})\n"
 
 
-class DockerSpawner(DockerSide):
+class DockerSpawner(StubSide):
     """As its documentation shows it, with volumes for the homes; containers are reached without published ports."""
 
     name = "DockerSpawner"
@@ -170,7 +177,7 @@ class DockerSpawner(DockerSide):
             self.client.create_volume(f"{self.hub_id}-{user}", labels={HUB: self.hub_id})
 
 
-class BareEngine(DockerSide):
+class BareEngine(StubSide):
     """What no hub can beat: the same containers by the same requests, from a few threads that know no users."""
 
     name = "bare engine"

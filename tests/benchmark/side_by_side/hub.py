@@ -62,6 +62,7 @@ class Hub:
         self._token = uuid4().hex
         self._proxy_token = uuid4().hex
         self._ports = {name: free_port() for name in ("public_port", "hub_port", "proxy_port")}
+        self.url = f"http://127.0.0.1:{self._ports['public_port']}"
         self._api = f"http://{side.gateway}:{self._ports['hub_port']}/hub/api"
         self._log = folder / "hub.log"
         self._process: subprocess.Popen[bytes] | None = None

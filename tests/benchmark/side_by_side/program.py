@@ -11,17 +11,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
+QUICK = "a small sample; the README stays as it is"
+
 
 def program(
     arguments: Sequence[str], about: str | None, measure: Callable[[bool], int], troubles: tuple[type[Exception], ...]
 ) -> int:
     """Measure, a sample only where that is asked for; the exit code. `troubles` are told in a line."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a small sample; the README stays as it is")
+    parser.add_argument("--quick", action="store_true", help=QUICK)
     quick = parser.parse_args(arguments).quick
+    return ended(lambda: measure(quick), troubles)
+
+
+def ended(measure: Callable[[], int], troubles: tuple[type[Exception], ...]) -> int:
+    """The exit code of what is measured, as `program` gives it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        return measure(quick)
+        return measure()
     except KeyboardInterrupt:
         print("\nInterrupted; what was made is removed.", file=sys.stderr)
         return 130

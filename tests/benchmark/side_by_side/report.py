@@ -156,13 +156,18 @@ def table(told: str, sides: Sequence[str], rows: Sequence[Row]) -> str:
 
 def write(readme: Path, marks: str, text: str, plot: str, waits: Mapping[str, Sequence[float]]) -> None:
     """Put the table between its marks in the README, and the plot beside it."""
-    begin, end = f"<!-- {marks} -->\n", f"<!-- end of {marks} -->\n"
-    before, _, rest = readme.read_text().partition(begin)
-    _, _, after = rest.partition(end)
     number = len(next(iter(waits.values())))
     readme.with_name(plot).write_text(as_svg(waits))
     picture = f"![How many of {number} servers were ready, by the seconds since all were asked for]({plot})\n"
-    readme.write_text(f"{before}{begin}{text}\n{picture}{end}{after}")
+    put(readme, marks, f"{text}\n{picture}")
+
+
+def put(readme: Path, marks: str, text: str) -> None:
+    """Put text between its marks in the README."""
+    begin, end = f"<!-- {marks} -->\n", f"<!-- end of {marks} -->\n"
+    before, _, rest = readme.read_text().partition(begin)
+    _, _, after = rest.partition(end)
+    readme.write_text(f"{before}{begin}{text}{end}{after}")
 
 
 def as_svg(waits: Mapping[str, Sequence[float]]) -> str:
