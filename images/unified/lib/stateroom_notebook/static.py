@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from jupyter_server.base.handlers import FileFindHandler
 from tornado import web
@@ -25,8 +26,8 @@ class StaticFiles(FileFindHandler):  # type: ignore[misc] # no types there
             raise web.HTTPError(403)
         self.current_user = self._jupyter_current_user = None
 
-    def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
-        """See its base; the compressed file beside the one that is asked for, if that will do."""
+    def validate_absolute_path(self, root: str, absolute_path: str) -> Any:
+        """See its base, which measures the file too; the compressed file beside the one that is asked for, if that will do."""
         path = super().validate_absolute_path(root, absolute_path)
         accepts = "gzip" in self.request.headers.get("Accept-Encoding", "") and "Range" not in self.request.headers
         if path is None or not Path(path + _SUFFIX).is_file():
@@ -35,7 +36,7 @@ class StaticFiles(FileFindHandler):  # type: ignore[misc] # no types there
         if not accepts:
             return path
         self.set_header("Content-Encoding", "gzip")
-        return path + _SUFFIX
+        return super().validate_absolute_path(root, path + _SUFFIX)
 
     def get_content_type(self) -> str:
         """Of what is in the compressed file."""
