@@ -1,0 +1,13 @@
+#!/bin/sh -e
+# Make an environment's folder ready to be a layer: `settle.sh FOLDER`.
+# Everything gets one time, since a compiled module holds the time of its source: so the
+# same packages are the same layer wherever and whenever it is built, and nobody fetches it twice.
+one_time() { find "$1" -exec touch --no-dereference --date=2000-01-01T00:00Z {} +; }
+
+# The tests of the libraries are nobody's here.
+find "$1/lib" -type d -name tests -prune -exec rm -r {} +
+find "$1/lib" -name '*.pyc' -delete
+one_time "$1"
+python3 -m compileall -q -j 0 -s "$1" -p /opt/stateroom "$1/lib"
+chmod -R g+w "$1"
+one_time "$1"
