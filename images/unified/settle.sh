@@ -8,7 +8,7 @@ one_time() { find "$1" -exec touch --no-dereference --date=2000-01-01T00:00Z {} 
 find "$1/lib" -type d -name tests -prune -exec rm -r {} +
 find "$1/lib" -name '*.pyc' -delete
 one_time "$1"
-# Sets keep the order of their hashes in a compiled module.
-PYTHONHASHSEED=0 python3 -m compileall -q -j 0 -s "$1" -p /opt/stateroom "$1/lib"
+# One process and one order of hashes: else a few modules come out in one of two ways.
+PYTHONHASHSEED=0 python3 -m compileall -q -s "$1" -p /opt/stateroom "$1/lib"
 chmod -R g+w "$1"
 one_time "$1"
