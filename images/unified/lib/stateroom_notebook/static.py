@@ -27,7 +27,7 @@ class StaticFiles(FileFindHandler):  # type: ignore[misc] # no types there
         self.current_user = self._jupyter_current_user = None
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> Any:
-        """See its base, which measures the file too; the compressed file beside the one that is asked for, if that will do."""
+        """See its base, which measures the file too. The compressed one beside it, if that will do."""
         path = super().validate_absolute_path(root, absolute_path)
         accepts = "gzip" in self.request.headers.get("Accept-Encoding", "") and "Range" not in self.request.headers
         if path is None or not Path(path + _SUFFIX).is_file():
