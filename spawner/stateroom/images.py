@@ -69,15 +69,17 @@ def build(engine: docker.APIClient, recipe: Recipe, report: Report, log: Path, *
     """Build the image unless the engine has it from these very files; whether it was built.
 
     `rebuild` builds it from nothing, with a new base. `log` gets all that the
-    build writes. Raises SetupError.
+    build writes. A base that is ours is built first. Raises SetupError.
     """
+    if recipe.base:
+        build(engine, recipe.base, report, log, rebuild=rebuild)
     with _said_in_one_sentence(recipe, log):
         if not rebuild and is_current(engine, recipe):
             return False
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8") as written:
             predecessors = {_image_id(engine, name) for name in (recipe.reference, _REGISTRY_BASE, _OWN_BASE)}
-            base = _base(engine, report, written, renew=rebuild)
+            base = recipe.base.reference if recipe.base else _base(engine, report, written, renew=rebuild)
             entries = engine.build(
                 fileobj=io.BytesIO(build_context(recipe.files, ca_bundle(os.environ))),
                 custom_context=True,
@@ -95,12 +97,14 @@ def build(engine: docker.APIClient, recipe: Recipe, report: Report, log: Path, *
 
 
 def is_current(engine: docker.APIClient, recipe: Recipe) -> bool:
-    """Whether the engine has the image, made from these very files."""
+    """Whether the engine has the image, made from these very files, and on its base as that is now."""
     try:
         image = engine.inspect_image(recipe.reference)
+        below = engine.inspect_image(recipe.base.reference)["RootFS"]["Layers"] if recipe.base else []
     except ImageNotFound:
         return False
-    return (image["Config"].get("Labels") or {}).get(SOURCE_LABEL) == recipe.digest
+    same_files = (image["Config"].get("Labels") or {}).get(SOURCE_LABEL) == recipe.digest
+    return same_files and (not below or image["RootFS"]["Layers"][: len(below)] == below)
 
 
 def ca_bundle(environment: Mapping[str, str]) -> Path | None:

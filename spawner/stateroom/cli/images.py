@@ -17,10 +17,11 @@ from stateroom.catalog import parse_duration
 from stateroom.cli.docker.engine import connected
 from stateroom.delivery import IMPORT, Share, load, push
 from stateroom.images import BuildStep, Report, build
-from stateroom.recipes import RECIPES, Recipe
+from stateroom.recipes import RECIPES, USUAL, Recipe
 
 _LOG = "image-build.log"
 _ALL = ", ".join(RECIPES)
+_USUAL = ", ".join(USUAL)
 _PATIENCE = "30 min"
 
 
@@ -50,9 +51,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     )
     waits.set_defaults(run=run_wait)
     for verb in (builds, pushes, loads):
-        verb.add_argument(
-            "images", nargs="*", type=_known, metavar="IMAGE", help=f"{_ALL}; all of them if none is named"
-        )
+        verb.add_argument("images", nargs="*", type=_known, metavar="IMAGE", help=f"{_ALL}; if none is named, {_USUAL}")
 
 
 def run_build(arguments: argparse.Namespace) -> int:
@@ -126,7 +125,7 @@ def _time(text: str) -> float:
 
 
 def _recipes(names: Sequence[str]) -> Iterator[Recipe]:
-    return (RECIPES[name]() for name in names or RECIPES)
+    return (RECIPES[name]() for name in names or USUAL)
 
 
 @contextmanager
