@@ -227,7 +227,7 @@ class TestAnImageOnOneOfOurs:
     class Engine(FakeEngine):
         """One that reaches a registry."""
 
-        def inspect_distribution(self, reference: str) -> dict[str, Any]:
+        def inspect_distribution(self, _: str) -> dict[str, Any]:
             return {}
 
         def pull(self, *_: Any, **__: Any) -> Iterator[Mapping[str, Any]]:

@@ -47,7 +47,7 @@ def test_the_spark_image_adds_to_the_notebook_image_and_replaces_only_pandas() -
 
 
 def test_the_spark_image_has_the_notebook_images_kernels_and_its_own() -> None:
-    assert kernels(unified_spark().files["Dockerfile"]) == kernels(unified().files["Dockerfile"]) + ["pyspark"]
+    assert kernels(unified_spark().files["Dockerfile"]) == [*kernels(unified().files["Dockerfile"]), "pyspark"]
 
 
 def names(lock: bytes) -> list[str]:

@@ -35,12 +35,11 @@ with_spark = loaded()
 
 
 @pytest.fixture(autouse=True)
-def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The image's own Spark."""
+def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image's own Spark, and less patience."""
     monkeypatch.setattr(with_spark, "OWN_SPARK", apache(tmp_path / "own", "4.0.0"))
     monkeypatch.setattr(with_spark, "PATIENCE", 0.3)
     monkeypatch.setattr(with_spark, "SETTLED", 0.1)
-    return tmp_path / "own"
 
 
 @pytest.fixture
@@ -63,7 +62,7 @@ def configuration(tmp_path: Path) -> Path:
 @pytest.fixture
 def private(tmp_path: Path) -> Path:
     (tmp_path / "tmp").mkdir()
-    return tmp_path / "tmp" / f"spark-kernel-{os.getpid()}"
+    return tmp_path / "tmp" / f"spark-kernel-{os.getpid()}-2"
 
 
 def apache(home: Path, version: str) -> Path:
@@ -144,11 +143,11 @@ class TestSpark:
         ],
     )
     def test_the_images_own_takes_the_place_of_one_that_cannot_be_used_and_the_user_is_told(
-        self, private: Path, versions: Path, configuration: Path, own: Path, spoilt: str, said: str
+        self, private: Path, versions: Path, configuration: Path, spoilt: str, said: str
     ) -> None:
         subprocess.run(spoilt, shell=True, cwd=versions, check=True)
         environment = found(private, versions, configuration)
-        assert environment["SPARK_HOME"] == str(own)
+        assert environment["SPARK_HOME"] == str(with_spark.OWN_SPARK)
         assert said in environment["STATEROOM_SPARK_WARNING"]
         assert environment["STATEROOM_SPARK_WARNING"].endswith("This is the image's own Spark 4.0.0 instead.")
 
@@ -176,7 +175,9 @@ class TestConfiguration:
         assert defaults(environment) == "spark.executor.memory 3g\n"
         assert environment["SPARK_LOCAL_DIRS"].startswith(str(private))
 
-    def test_the_drivers_memory_is_half_of_the_servers(self, private: Path, versions: Path, configuration: Path) -> None:
+    def test_the_drivers_memory_is_half_of_the_servers(
+        self, private: Path, versions: Path, configuration: Path
+    ) -> None:
         environment = found(private, versions, configuration, MEM_LIMIT=str(8 * 2**30))
         assert defaults(environment).split() == ["spark.executor.memory", "3g", "spark.driver.memory", "4096m"]
 
@@ -192,6 +193,14 @@ class TestConfiguration:
         assert "4096m" not in defaults(environment)
         assert "SPARK_LOCAL_DIRS" not in environment
 
+    @pytest.mark.parametrize("line", ["spark.remote sc://a:1", "spark.remote = sc://a:1 ", "\tspark.remote:sc://a:1"])
+    def test_a_server_of_spark_connect_is_named_to_python_too(
+        self, private: Path, versions: Path, configuration: Path, line: str
+    ) -> None:
+        write(configuration / "spark-defaults.conf", f"\n{line}\nspark.x 1\n")
+        settled(configuration)
+        assert found(private, versions, configuration)["SPARK_REMOTE"] == "sc://a:1"
+
     def test_a_mounted_configmap_is_read_through_its_links(self, private: Path, versions: Path, tmp_path: Path) -> None:
         mount = tmp_path / "mount"
         write(mount / "..2026" / "spark-defaults.conf", "spark.a 1\n")
@@ -200,7 +209,7 @@ class TestConfiguration:
         settled(mount)
         environment = found(private, versions, mount)
         assert defaults(environment) == "spark.a 1\n"
-        assert os.listdir(environment["SPARK_CONF_DIR"]) == ["spark-defaults.conf"]
+        assert [path.name for path in Path(environment["SPARK_CONF_DIR"]).iterdir()] == ["spark-defaults.conf"]
 
     def test_one_that_is_being_written_is_waited_for(
         self, private: Path, versions: Path, configuration: Path, monkeypatch: pytest.MonkeyPatch
@@ -223,7 +232,7 @@ class TestConfiguration:
         assert "configuration cannot be used" in environment["STATEROOM_SPARK_WARNING"]
         assert "No such file" in environment["STATEROOM_SPARK_WARNING"]
         assert environment["SPARK_HOME"] == str((versions / "4.1.0").resolve())
-        assert os.listdir(environment["SPARK_CONF_DIR"]) == []
+        assert list(Path(environment["SPARK_CONF_DIR"]).iterdir()) == []
 
     def test_a_disk_that_takes_nothing_leaves_a_kernel(
         self, versions: Path, configuration: Path, tmp_path: Path
@@ -237,16 +246,20 @@ class TestConfiguration:
 def test_what_kernels_that_ended_left_goes_with_the_next_start(
     private: Path, versions: Path, configuration: Path
 ) -> None:
-    ended, running = (private.parent / f"spark-kernel-{number}" for number in (2**22 + 1, os.getppid()))
-    for folder in (ended, running, private):
+    gone = 2**22 + 1  # no process has a number so high
+    ended, survived = (private.parent / f"spark-kernel-{gone}-{time}" for time in (1, 2))
+    running = private.parent / f"spark-kernel-{os.getpid()}-1"
+    for folder in (ended, survived, running):
         write(folder / "local" / "blocks", "")
-    found(private, versions, configuration)
+    with subprocess.Popen(["sleep", "60"], env={"SPARK_CONF_DIR": f"{survived}/conf"}) as left_behind:
+        found(private, versions, configuration)
+        left_behind.kill()
     assert not ended.exists()
     assert running.exists()
-    assert not (private / "local").exists()
+    assert survived.exists()
 
 
-def test_it_becomes_the_command(versions: Path, configuration: Path, tmp_path: Path) -> None:
+def test_it_becomes_the_command(versions: Path, configuration: Path) -> None:
     places = {"STATEROOM_SPARK": str(versions), "SPARK_CONF_DIR": str(configuration), "PATH": os.environ["PATH"]}
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:

@@ -24,14 +24,14 @@ OWN_SPARK = Path("/opt/spark")
 VERSIONS = "/srv/spark"  # the folder with `current`, unless STATEROOM_SPARK names another
 CONFIGURATION = "/etc/spark/conf"  # unless SPARK_CONF_DIR, which is Spark's own word for it, names another
 PYTHON = "/opt/stateroom/bin/python"
-PRIVATE = "/tmp/spark-kernel-"  # noqa: S108 - nobody else is in the container; the process's number follows
+PRIVATE = "/tmp/spark-kernel-"  # noqa: S108 - nobody else is in the container; the process's number and a time follow
 
 SETTLED = 0.5  # seconds since the last edit, after which a configuration counts as written
 PATIENCE = 3  # seconds until it must have settled
 LEAST_HEAP = 512  # MiB; Spark itself refuses less than 450
 
 VERSION = re.compile(r"^__version__.*=\s*[\"']([^\"']+)", re.MULTILINE)
-KEY = re.compile(r"^\s*([^\s=:#!]+)", re.MULTILINE)
+SETTING = re.compile(r"^[ \t]*([^\s=:#!]+)[ \t]*[=:]?[ \t]*(.*?)[ \t]*$", re.MULTILINE)
 
 
 class Unusable(Exception):
@@ -52,7 +52,7 @@ def main(command: list[str], given: Mapping[str, str]) -> None:
     """Become the command."""
     if not command:
         sys.exit("with-spark runs a command with the current Spark; name one, such as: with-spark spark-submit job.py")
-    environment, chosen = environment_now(given, Path(f"{PRIVATE}{os.getpid()}"))
+    environment, chosen = environment_now(given, Path(f"{PRIVATE}{os.getpid()}-{time.time_ns()}"))
     sys.stderr.write(f"{chosen} {environment['STATEROOM_SPARK_WARNING']}".rstrip() + "\n")
     os.environ.update(environment)  # the command is looked for on the new path
     try:
@@ -73,6 +73,9 @@ def environment_now(given: Mapping[str, str], private: Path) -> tuple[dict[str, 
         environment["SPARK_CONF_DIR"] = str(private / "conf")
         if "spark.local.dir" not in settings and "SPARK_LOCAL_DIRS" not in given:
             environment["SPARK_LOCAL_DIRS"] = str(private / "local")
+        if "spark.remote" in settings and "SPARK_REMOTE" not in given:
+            # Spark's client in Python reads no file.
+            environment["SPARK_REMOTE"] = settings["spark.remote"]
         if spark:
             environment |= variables(spark, private, given)
     except OSError as error:
@@ -120,15 +123,29 @@ def spark_at(place: Path) -> Spark:
 
 
 def make_private(folder: Path) -> None:
-    """A folder of this process's own. Those of processes that have ended go, and with them what Spark left there."""
-    for other in folder.parent.glob(f"{Path(PRIVATE).name}*"):
-        number = other.name.rpartition("-")[2]
-        if other == folder or not Path("/proc", number).exists():
+    """A folder of this process's own. Those that nobody uses any more go, and with them what Spark left there."""
+    others = list(folder.parent.glob(f"{Path(PRIVATE).name}*"))
+    used = environments() if others else b""
+    for other in others:
+        # The process itself may have left others behind, which are told by their variables.
+        number = other.name.split("-")[2]
+        if not Path("/proc", number).exists() and f"SPARK_CONF_DIR={other}/".encode() not in used:
             shutil.rmtree(other, ignore_errors=True)
     folder.mkdir(mode=0o700)
 
 
-def write_configuration(source: Path, target: Path, memory_limit: str, warnings: list[str]) -> set[str]:
+def environments() -> bytes:
+    """The variables of all processes, as far as they are ours."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            found.append(path.read_bytes())
+        except OSError:
+            continue  # it has ended, or is somebody else's
+    return b"".join(found)
+
+
+def write_configuration(source: Path, target: Path, memory_limit: str, warnings: list[str]) -> dict[str, str]:
     """Copy the configuration, completed by what fits this server; the settings that it makes itself."""
     try:
         copy_settled(source, target)
@@ -138,7 +155,7 @@ def write_configuration(source: Path, target: Path, memory_limit: str, warnings:
     defaults = target / "spark-defaults.conf"
     # Bytes that are no UTF-8 come out as they went in.
     text = defaults.read_text(encoding="utf-8", errors="surrogateescape") if defaults.exists() else ""
-    settings = set(KEY.findall(text))
+    settings = dict(SETTING.findall(text))
     heap = driver_memory(memory_limit)
     if heap and "spark.driver.memory" not in settings:
         defaults.write_text(f"{text}\nspark.driver.memory {heap}\n", encoding="utf-8", errors="surrogateescape")
