@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
@@ -97,6 +97,22 @@ def server(engine: docker.DockerClient) -> Iterator[Container]:
         found.remove(force=True, v=True)
 
 
+@pytest.fixture
+def new_kernel(server: Container) -> Iterator[Callable[[], KernelAt]]:
+    """What starts a kernel that can use Spark; all are stopped afterwards, for each takes half a gigabyte."""
+    server.reload()
+    address = next(iter(server.attrs["NetworkSettings"]["Networks"].values()))["IPAddress"]
+    kernels: list[KernelAt] = []
+
+    def start() -> KernelAt:
+        kernels.append(KernelAt(f"http://{address}:8888", TOKEN, "pyspark"))
+        return kernels[-1]
+
+    yield start
+    for kernel in kernels:
+        kernel.stop()
+
+
 def run(where: Container, *command: str, **options: str) -> str:
     code, output = where.exec_run(list(command), **options)
     text = output.decode().strip()
@@ -107,12 +123,6 @@ def run(where: Container, *command: str, **options: str) -> str:
 def as_admin(where: Container, script: str) -> str:
     """What is done here to the folders' content, an admin does to the volumes mounted there."""
     return run(where, "sh", "-ec", script, user="0")
-
-
-def kernel(where: Container) -> KernelAt:
-    where.reload()
-    address = next(iter(where.attrs["NetworkSettings"]["Networks"].values()))["IPAddress"]
-    return KernelAt(f"http://{address}:8888", TOKEN, "pyspark")
 
 
 def told(by: KernelAt) -> list[str]:
@@ -135,38 +145,42 @@ def test_its_packages_fit_together_and_nothing_of_the_build_is_left(server: Cont
     assert as_admin(server, "ls -A /etc/spark/conf /srv/spark/") == "/etc/spark/conf:\n\n/srv/spark/:\ncurrent"
 
 
-def test_jobs_run_in_the_servers_limits_with_python_and_pandas(server: Container) -> None:
-    said = kernel(server).run(JOBS)
+def test_jobs_run_in_the_servers_limits_with_python_and_pandas(new_kernel: Callable[[], KernelAt]) -> None:
+    said = new_kernel().run(JOBS)
     (found,) = re.findall(r"^found (.*)$", said, flags=re.MULTILINE)
     assert json.loads(found) == {"threads": 2, "memory": "1024m", "udf": 10, "rdd": 14, "frame": 3}
     assert "FutureWarning" not in said
 
 
-def test_a_move_of_current_and_an_edit_reach_new_kernels_and_not_running_ones(server: Container) -> None:
+def test_a_move_of_current_and_an_edit_reach_new_kernels_and_not_running_ones(
+    server: Container, new_kernel: Callable[[], KernelAt]
+) -> None:
     before = server.top()["Processes"][0], server.attrs["State"]["StartedAt"]
     as_admin(server, CONFIGURE.format(5))
-    running = kernel(server)
-    first = told(running)
+    busy, waiting = new_kernel(), new_kernel()
+    first = told(busy)
     version = first[0]
     assert first == [version, version, "5"]
+    assert "up" in waiting.run("print('up')")
 
     as_admin(server, OTHER_SPARK)
     as_admin(server, CONFIGURE.format(7))
-    new = kernel(server)
+    new = new_kernel()
     assert told(new) == [f"{version}.other", f"{version}.other", "7"]
-    assert told(running) == first
-    # Nor does a session that the running kernel starts from now on.
-    assert "stopped" in running.run("spark.stop()\nprint('stopped')")
-    assert told(running) == first
     assert new.run("print(spark.range(5).count())").split()[-1] == "5"
+    assert told(busy) == first
+    busy.run("spark.stop()\nprint('stopped')")
+    assert told(waiting) == first  # although it starts its Spark only now
     server.reload()
     assert (server.top()["Processes"][0], server.attrs["State"]["StartedAt"]) == before
 
 
-def test_a_kernel_without_a_usable_current_has_the_images_own_and_says_so(server: Container) -> None:
+def test_a_kernel_without_a_usable_current_has_the_images_own_and_says_so(
+    server: Container, new_kernel: Callable[[], KernelAt]
+) -> None:
     as_admin(server, "ln -sfn /srv/spark/gone /srv/spark/current")
-    first = kernel(server)
-    said = first.run("print('hello')")
+    kernel = new_kernel()
+    said = kernel.run("print('hello')")
     assert "The Spark that /srv/spark/current names cannot be used" in said
     assert "hello" in said
-    assert first.run("print('again')") == "again\n"
+    assert kernel.run("print('again')") == "again\n"

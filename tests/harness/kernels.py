@@ -32,6 +32,10 @@ class KernelAt:
         """What the code prints; raises what goes wrong in it."""
         return _done(self._run(code))
 
+    def stop(self) -> None:
+        """End it."""
+        requests.delete(f"{self._url}/{self.id}", headers=self._headers, timeout=PATIENCE).raise_for_status()
+
     def start(self, code: str) -> None:
         """Have the code run, and wait for nothing but the kernel's word that it is busy."""
         _done(self._start(code))
