@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 import stateroom
+from harness.command import run
 from stateroom import recipes
-from stateroom.recipes import RECIPES, hub, proxy, unified, unified_spark
+from stateroom.recipes import RECIPES, USUAL, hub, proxy, unified, unified_spark
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -30,6 +31,12 @@ def test_the_hash_tells_names_and_contents_apart() -> None:
     changed = replace(recipe, files={"Dockerfile": b"FROM scratch\n", "bin/start": b"echo\n"})
     assert len({recipe.digest, renamed.digest, changed.digest}) == 3
     assert replace(recipe, files=dict(reversed(recipe.files.items()))).digest == recipe.digest
+
+
+def test_a_command_that_names_no_image_is_about_all_but_the_large_one() -> None:
+    assert {*RECIPES} - {*USUAL} == {"unified-spark"}
+    for verb in ("build", "push", "load"):
+        assert f"if none is named, {', '.join(USUAL)}" in " ".join(run("images", verb, "--help").out.split())
 
 
 def test_the_hash_of_an_image_changes_with_its_base() -> None:
