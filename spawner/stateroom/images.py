@@ -83,15 +83,17 @@ def build(engine: docker.APIClient, recipe: Recipe, report: Report, log: Path, *
     """Build the image unless the engine has it from these very files; whether it was built.
 
     `rebuild` builds it from nothing, with a new base. `log` gets all that the
-    build writes. Raises SetupError.
+    build writes. A base that is ours is built first. Raises SetupError.
     """
+    if recipe.base:
+        build(engine, recipe.base, report, log, rebuild=rebuild)
     with _said_in_one_sentence(recipe, log):
         if not rebuild and is_current(engine, recipe):
             return False
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("w", encoding="utf-8") as written:
             predecessors = {_image_id(engine, name) for name in (recipe.reference, _REGISTRY_BASE, _OWN_BASE)}
-            base = _base(engine, report, written, renew=rebuild)
+            base = recipe.base.reference if recipe.base else _base(engine, report, written, renew=rebuild)
             entries = engine.build(
                 fileobj=io.BytesIO(build_context(recipe.files, ca_bundle(os.environ))),
                 custom_context=True,
@@ -109,9 +111,14 @@ def build(engine: docker.APIClient, recipe: Recipe, report: Report, log: Path, *
 
 
 def is_current(engine: docker.APIClient, recipe: Recipe) -> bool:
-    """Whether the engine has the image, made from these very files."""
+    """Whether the engine has the image, made from these very files, and on its base as that is now."""
     image = stored_image(engine, recipe.reference)
-    return image is not None and image.labels.get(SOURCE_LABEL) == recipe.digest
+    if image is None or image.labels.get(SOURCE_LABEL) != recipe.digest:
+        return False
+    if recipe.base is None:
+        return True
+    below = stored_image(engine, recipe.base.reference)
+    return below is not None and image.layers[: len(below.layers)] == below.layers
 
 
 def stored_image(engine: docker.APIClient, reference: str) -> StoredImage | None:

@@ -26,11 +26,12 @@ _NOISE = re.compile(r"apt-get update && |DEBIAN_FRONTEND=\S+ |(?<= )--\S+ ")
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image that the engine has. What it has no label for is None."""
+    """An image that the engine has. What it has no label for is None. `layers` are digests, the lowest first."""
 
     id: str
     size: int
     labels: Mapping[str, str]
+    layers: tuple[str, ...] = ()
 
     @property
     def kernels(self) -> tuple[str, ...] | None:
@@ -61,7 +62,10 @@ class Part:
 def image_from(inspected: Mapping[str, Any]) -> StoredImage:
     """From the engine's description."""
     return StoredImage(
-        str(inspected["Id"]), int(inspected.get("Size", 0)), (inspected.get("Config") or {}).get("Labels") or {}
+        str(inspected["Id"]),
+        int(inspected.get("Size", 0)),
+        (inspected.get("Config") or {}).get("Labels") or {},
+        tuple(inspected.get("RootFS", {}).get("Layers") or ()),
     )
 
 

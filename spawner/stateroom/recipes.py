@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 _INSTALLED = distribution("stateroom")
 
 UNIFIED = "stateroom/unified:1"
+UNIFIED_SPARK = "stateroom/unified-spark:1"
 HUB_IMAGE = f"stateroom/hub:{_INSTALLED.version}"
 PROXY_IMAGE = f"stateroom/proxy:{_INSTALLED.version}"
 
@@ -21,18 +22,19 @@ _PROXY_LOCK = ("package.json", "package-lock.json")
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One image. `files` are what its build sees, by their paths there."""
+    """One image. `files` are what its build sees, by their paths there; `base` is the one of ours below it."""
 
     name: str  # also of its folder, and on the command line
     title: str
     reference: str
     installs: str  # what its longest step installs, for the person who waits
     files: Mapping[str, bytes] = field(repr=False)
+    base: Recipe | None = None
 
     @property
     def digest(self) -> str:
-        """One hash over the names and contents of all files."""
-        total = hashlib.sha256()
+        """One hash over the names and contents of all files, those of its base included."""
+        total = hashlib.sha256(self.base.digest.encode() if self.base else b"")
         for name in sorted(self.files, key=PurePosixPath):
             total.update(f"{name}\0{hashlib.sha256(self.files[name]).hexdigest()}\n".encode())
         return total.hexdigest()
@@ -41,6 +43,13 @@ class Recipe:
 def unified() -> Recipe:
     """The notebook image that the default catalog names."""
     return Recipe("unified", "notebook image", UNIFIED, "JupyterLab and the libraries", files_of("unified"))
+
+
+def unified_spark() -> Recipe:
+    """The notebook image with Spark, which catalogs may name."""
+    return Recipe(
+        "unified-spark", "Spark notebook image", UNIFIED_SPARK, "Spark", files_of("unified-spark"), base=unified()
+    )
 
 
 def hub() -> Recipe:
@@ -55,7 +64,8 @@ def proxy() -> Recipe:
     return Recipe("proxy", "proxy image", PROXY_IMAGE, "Node.js and the proxy", {**files_of("proxy"), **lock})
 
 
-RECIPES = {"unified": unified, "hub": hub, "proxy": proxy}
+RECIPES = {"unified": unified, "hub": hub, "proxy": proxy, "unified-spark": unified_spark}
+USUAL = ("unified", "hub", "proxy")  # what a command is about that names none; Spark takes a gigabyte
 
 
 def folder_of(image: str) -> Path:

@@ -1,4 +1,4 @@
-"""Code run in a person's notebook server, through the hub's proxy, as a browser would."""
+"""Code run in a notebook server, as a browser would."""
 
 from __future__ import annotations
 
@@ -18,19 +18,23 @@ from harness.hub import PATIENCE, Person
 _Result = TypeVar("_Result")
 
 
-class Kernel:
-    """A Python kernel in the person's default server."""
+class KernelAt:
+    """A kernel of the notebook server at a URL."""
 
-    def __init__(self, person: Person) -> None:
-        self._url = f"{person.hub.url}/user/{person.name}/api/kernels"
-        self._headers = {"Authorization": f"token {person.token}"}
-        answer = requests.post(self._url, headers=self._headers, json={"name": "python3"}, timeout=PATIENCE)
+    def __init__(self, server: str, token: str, name: str) -> None:
+        self._url = f"{server}/api/kernels"
+        self._headers = {"Authorization": f"token {token}"}
+        answer = requests.post(self._url, headers=self._headers, json={"name": name}, timeout=PATIENCE)
         assert answer.status_code == 201, answer.text
         self.id = answer.json()["id"]
 
     def run(self, code: str) -> str:
         """What the code prints; raises what goes wrong in it."""
         return _done(self._run(code))
+
+    def stop(self) -> None:
+        """End it."""
+        requests.delete(f"{self._url}/{self.id}", headers=self._headers, timeout=PATIENCE).raise_for_status()
 
     def start(self, code: str) -> None:
         """Have the code run, and wait for nothing but the kernel's word that it is busy."""
@@ -68,6 +72,13 @@ class Kernel:
             while await socket.read_message() is not None:
                 pass  # until the other side has closed, too
         raise AssertionError("the server closed the connection")
+
+
+class Kernel(KernelAt):
+    """A Python kernel in the person's default server, through the hub's proxy."""
+
+    def __init__(self, person: Person) -> None:
+        super().__init__(f"{person.hub.url}/user/{person.name}", person.token, "python3")
 
 
 def _done(work: Coroutine[Any, Any, _Result]) -> _Result:

@@ -44,16 +44,22 @@ class FakeEngine:
         self.entries = entries
         self.labels = {reference: dict(labels) for reference, labels in images.items()}
         self.ids = {reference: f"sha256:{number:064x}" for number, reference in enumerate(images, start=1)}
+        self.layers = {reference: [reference] for reference in images}
         self.built: list[dict[str, Any]] = []
         self.removed: list[str] = []
         self.unnamed: dict[str, str] = {}  # by id, and whose first stage it is, if any's
         self.last_steps: dict[str, str] = {}  # of those with our label
         self.asked_registry = 0
+        self.given = 0
 
     def inspect_image(self, reference: str) -> dict[str, Any]:
         if reference not in self.ids:
             raise ImageNotFound(reference)
-        return {"Id": self.ids[reference], "Config": {"Labels": self.labels[reference] or None}}
+        return {
+            "Id": self.ids[reference],
+            "Config": {"Labels": self.labels[reference] or None},
+            "RootFS": {"Layers": self.layers[reference]},
+        }
 
     def inspect_distribution(self, reference: str) -> dict[str, Any]:
         self.asked_registry += 1
@@ -61,7 +67,7 @@ class FakeEngine:
         raise requests.exceptions.ReadTimeout(reference)
 
     def import_image_from_file(self, filename: str, repository: str, tag: str) -> str:
-        self._give(f"{repository}:{tag}", {})
+        self._give(f"{repository}:{tag}", {}, [])
         return Path(filename).read_text()
 
     def build(self, **arguments: Any) -> Iterator[Mapping[str, Any]]:
@@ -69,16 +75,17 @@ class FakeEngine:
         yield from self.entries
         if old := self.ids.get(arguments["tag"]):
             self.unnamed[old] = ""
-        self._give(arguments["tag"], arguments["labels"])
+        self._give(arguments["tag"], arguments["labels"], self.layers[arguments["buildargs"]["BASE"]])
 
     def images(self, filters: Mapping[str, Any]) -> list[dict[str, str]]:
         assert filters["dangling"] is True
-        wanted: dict[str | None, Callable[[str], bool]] = {
-            None: lambda _: True,
-            f"{STAGE_LABEL}=unified": lambda name: self.unnamed[name] == "unified",
+        label, _, of = filters.get("label", "").partition("=")
+        wanted: dict[str, Callable[[str], bool]] = {
+            "": lambda _: True,
+            STAGE_LABEL: lambda name: self.unnamed[name] == of,
             SOURCE_LABEL: lambda name: name in self.last_steps,
         }
-        return [{"Id": name} for name in self.unnamed if wanted[filters.get("label")](name)]
+        return [{"Id": name} for name in self.unnamed if wanted[label](name)]
 
     def history(self, name: str) -> list[dict[str, str]]:
         if name not in self.unnamed:
@@ -88,8 +95,10 @@ class FakeEngine:
     def remove_image(self, name: str) -> None:
         self.removed.append(name)
 
-    def _give(self, reference: str, labels: Mapping[str, str]) -> None:
-        self.ids[reference] = f"sha256:{len(self.ids) + 100:064x}"
+    def _give(self, reference: str, labels: Mapping[str, str], below: list[str]) -> None:
+        self.given += 1
+        self.ids[reference] = f"sha256:{self.given + 100:064x}"
+        self.layers[reference] = [*below, self.ids[reference]]
         self.labels[reference] = dict(labels)
 
 
@@ -222,6 +231,39 @@ def test_an_image_of_other_files_is_built_again(log: Path, images: dict[str, dic
     assert not engine.built[0]["nocache"]
     assert not built(engine, log)
     assert engine.asked_registry == 0
+
+
+class TestAnImageOnOneOfOurs:
+    """It stands on the other as that is now."""
+
+    RECIPE = Recipe("unified-spark", "Spark notebook image", "stateroom/unified-spark:1", "Spark", FILES, base=RECIPE)
+
+    class Engine(FakeEngine):
+        """One that reaches a registry."""
+
+        def inspect_distribution(self, _: str) -> dict[str, Any]:
+            return {}
+
+        def pull(self, *_: Any, **__: Any) -> Iterator[Mapping[str, Any]]:
+            return iter(())
+
+    def built(self, engine: FakeEngine, log: Path, **options: bool) -> list[tuple[str, str]]:
+        engine.built.clear()
+        assert build(engine, self.RECIPE, lambda _: None, log, **options) is bool(engine.built)
+        return [(arguments["tag"], arguments["buildargs"]["BASE"]) for arguments in engine.built]
+
+    def test_the_other_is_built_first_where_need_be(self, log: Path) -> None:
+        engine = self.Engine(**{BASE: {}})
+        both = [(UNIFIED, BASE), (self.RECIPE.reference, UNIFIED)]
+        assert self.built(engine, log) == both
+        assert self.built(engine, log) == []
+        assert self.built(engine, log, rebuild=True) == both
+
+    def test_it_is_built_again_when_the_other_was(self, log: Path) -> None:
+        engine = self.Engine(**{BASE: {}})
+        self.built(engine, log)
+        assert built(engine, log, rebuild=True)
+        assert self.built(engine, log) == [(self.RECIPE.reference, UNIFIED)]
 
 
 def test_what_a_build_replaces_is_removed_and_nothing_else(log: Path) -> None:

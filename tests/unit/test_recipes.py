@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 import stateroom
+from harness.command import run
 from stateroom import recipes
 from stateroom.images import STAGE_LABEL
-from stateroom.recipes import RECIPES, hub, proxy, unified
+from stateroom.recipes import RECIPES, USUAL, hub, proxy, unified, unified_spark
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -32,6 +33,39 @@ def test_the_hash_tells_names_and_contents_apart() -> None:
     changed = replace(recipe, files={"Dockerfile": b"FROM scratch\n", "bin/start": b"echo\n"})
     assert len({recipe.digest, renamed.digest, changed.digest}) == 3
     assert replace(recipe, files=dict(reversed(recipe.files.items()))).digest == recipe.digest
+
+
+def test_a_command_that_names_no_image_is_about_all_but_the_large_one() -> None:
+    assert {*RECIPES} - {*USUAL} == {"unified-spark"}
+    for verb in ("build", "push", "load"):
+        assert f"if none is named, {', '.join(USUAL)}" in " ".join(run("images", verb, "--help").out.split())
+
+
+def test_the_hash_of_an_image_changes_with_its_base() -> None:
+    spark = unified_spark()
+    changed = replace(unified(), files={"Dockerfile": b"FROM scratch\n"})
+    assert replace(spark, base=changed).digest != spark.digest
+
+
+def test_the_spark_image_adds_to_the_notebook_image_and_replaces_only_pandas() -> None:
+    # A package of both would be there twice, or mixed of two versions. images/README.md has the command that
+    # makes the lock anew.
+    below, above = (set(names(recipe.files["requirements.lock"])) for recipe in (unified(), unified_spark()))
+    assert below & above == {"pandas"}
+    assert b"pip uninstall --quiet --yes --root-user-action ignore pandas\n" in unified_spark().files["Dockerfile"]
+
+
+def test_the_spark_image_has_the_notebook_images_kernels_and_its_own() -> None:
+    assert kernels(unified_spark().files["Dockerfile"]) == [*kernels(unified().files["Dockerfile"]), "pyspark"]
+
+
+def names(lock: bytes) -> list[str]:
+    return [line.partition("==")[0] for line in lock.decode().splitlines()]
+
+
+def kernels(dockerfile: bytes) -> list[str]:
+    (label,) = re.findall(r'io\.stateroom\.kernels="([^"]+)"', dockerfile.decode())
+    return str(label).split()
 
 
 def test_what_python_leaves_behind_is_no_part_of_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,10 +20,11 @@ from stateroom.cli.docker.engine import connected
 from stateroom.delivery import IMPORT, Share, load, push
 from stateroom.images import BuildStep, Report, build, parts_of, stored_image
 from stateroom.inventory import format_size
-from stateroom.recipes import RECIPES, Recipe
+from stateroom.recipes import RECIPES, USUAL, Recipe
 
 _LOG = "image-build.log"
 _ALL = ", ".join(RECIPES)
+_USUAL = ", ".join(USUAL)
 _PATIENCE = "30 min"
 
 
@@ -70,9 +71,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     for verb in (lists, checks):
         add_catalog_option(verb)
     for verb in (builds, pushes, loads):
-        verb.add_argument(
-            "images", nargs="*", type=_known, metavar="IMAGE", help=f"{_ALL}; all of them if none is named"
-        )
+        verb.add_argument("images", nargs="*", type=_known, metavar="IMAGE", help=f"{_ALL}; if none is named, {_USUAL}")
 
 
 def run_build(arguments: argparse.Namespace) -> int:
@@ -146,7 +145,7 @@ def _time(text: str) -> float:
 
 
 def _recipes(names: Sequence[str]) -> Iterator[Recipe]:
-    return (RECIPES[name]() for name in names or RECIPES)
+    return (RECIPES[name]() for name in names or USUAL)
 
 
 def _print_size(console: Console, engine: docker.APIClient, reference: str, state: str) -> None:
