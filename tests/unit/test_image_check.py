@@ -158,7 +158,8 @@ def test_images_are_named_by_id_recipe_or_reference(catalog: Catalog) -> None:
 
 
 def test_the_hubs_image_is_not_checked(catalog: Catalog) -> None:
-    with pytest.raises(SetupError, match=r'"hub" is no notebook image\. Name one that is, such as lab, ours and unified-spark'):
+    said = r'"hub" is no notebook image\. Name one that is, such as lab, ours and unified-spark'
+    with pytest.raises(SetupError, match=said):
         images_named(["lab", "hub"], catalog)
 
 
