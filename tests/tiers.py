@@ -598,6 +598,7 @@ TIERS = (
         run_pytest,
         (need_engine, need_image, need_lab, need_cluster),
         partly=True,
+        beside="unit",
     ),
     Tier("docker", "the Docker backend against a real engine", run_pytest, (need_engine, need_image, need_lab)),
     Tier(
@@ -634,6 +635,7 @@ TIERS = (
         run_pytest,
         (need_engine, need_image),
         partly=True,
+        beside="podman",
     ),
     Tier(
         "browser",
