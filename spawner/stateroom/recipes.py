@@ -17,6 +17,7 @@ PROXY_IMAGE = f"stateroom/proxy:{_INSTALLED.version}"
 
 _PACKAGE = Path(__file__).parent
 _CODE = "package"  # where the hub's build finds Stateroom itself
+_BILL = ("sbom.lock", "sbom.py")  # what writes one
 _PROXY_LOCK = ("package.json", "package-lock.json")
 
 
@@ -46,10 +47,10 @@ def unified() -> Recipe:
 
 
 def unified_spark() -> Recipe:
-    """The notebook image with Spark, which catalogs may name."""
-    return Recipe(
-        "unified-spark", "Spark notebook image", UNIFIED_SPARK, "Spark", files_of("unified-spark"), base=unified()
-    )
+    """The notebook image with Spark, which catalogs may name; its bill of materials is written as that of the other."""
+    below = unified()
+    files = {**files_of("unified-spark"), **{name: below.files[name] for name in _BILL}}
+    return Recipe("unified-spark", "Spark notebook image", UNIFIED_SPARK, "Spark", files, base=below)
 
 
 def hub() -> Recipe:

@@ -15,7 +15,7 @@ import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
 
-from harness.pods import kill_in_cluster, namespace_of_its_own, tiny_image
+from harness.pods import inside, kill_in_cluster, namespace_of_its_own, tiny_image
 from harness.servers import remove_network
 from stateroom.backends.base import Backend
 from stateroom.backends.docker import DockerBackend
@@ -44,6 +44,7 @@ class Subject(Protocol):
     def machine(self) -> Machine | None: ...
     def image(self, behaviour: Behaviour) -> str: ...
     def kill(self, ref: ServerRef) -> None: ...
+    def environment(self, ref: ServerRef) -> dict[str, str]: ...
 
 
 def make_spec(subject: Subject, user: str = "ada", server: str = "", **changes: object) -> ServerSpec:
@@ -75,6 +76,9 @@ class MemorySubject:
     def kill(self, ref: ServerRef) -> None:
         self.backend.kill(ref)
 
+    def environment(self, ref: ServerRef) -> dict[str, str]:
+        return self.backend.environment(ref)
+
 
 @dataclass
 class DockerSubject:
@@ -94,6 +98,17 @@ class DockerSubject:
 
     def kill(self, ref: ServerRef) -> None:
         self.client.kill(ref.name)
+
+    def environment(self, ref: ServerRef) -> dict[str, str]:
+        """Of the server itself, the only one that runs a Python there."""
+        script = "cat /proc/$(pgrep --oldest python3)/environ"
+        ran = self.client.exec_create(ref.name, ["sh", "-c", script])
+        return variables(self.client.exec_start(ran["Id"]).decode())
+
+
+def variables(environ: str) -> dict[str, str]:
+    """What a process's own file says."""
+    return dict(pair.split("=", 1) for pair in environ.split("\0") if pair)
 
 
 @asynccontextmanager
@@ -151,6 +166,10 @@ class KubernetesSubject:
 
     def kill(self, ref: ServerRef) -> None:
         kill_in_cluster(self.namespace, ref)
+
+    def environment(self, ref: ServerRef) -> dict[str, str]:
+        """Of whatever runs in its container, of which the server is one."""
+        return variables(inside(self.namespace, ref, "cat /proc/self/environ"))
 
     async def restart(self) -> None:
         """As a hub that is started again: with nothing in mind."""

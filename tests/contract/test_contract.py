@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient
@@ -66,6 +67,23 @@ async def test_what_a_server_has_and_what_is_reserved_for_it_are_listed(subject:
     await subject.backend.start(spec, soon(), unheard)
     (listed,) = await subject.backend.list()
     assert listed.resources == spec.resources == Resources(500, 128 * MIB, 0, 96 * MIB)
+
+
+async def test_a_server_has_the_variables_that_it_was_given_as_they_are(subject: Subject) -> None:
+    plain = make_spec(subject)
+    identity = {
+        "JUPYTERHUB_USER": "ada",
+        "JUPYTERHUB_SERVER_NAME": "",
+        "STATEROOM_GROUPS": '["größe", "two words"]',
+        "CPU_LIMIT": "0.5",
+        "MEM_LIMIT": str(plain.memory),
+        "ODD": "$HOME $(CPU_LIMIT) $$ ${X} {{x}} 'a' \"b\" \\ \nend",
+    }
+    spec = replace(plain, environment={**plain.environment, **identity})
+    await subject.backend.start(spec, soon(), unheard)
+    found = subject.environment(spec.ref)
+    given = {**spec.environment, **spec.secrets}
+    assert {name: found.get(name) for name in given} == given
 
 
 async def test_progress_is_told_in_sentences_that_never_go_back(subject: Subject) -> None:

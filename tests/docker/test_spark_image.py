@@ -12,9 +12,9 @@ import docker
 import pytest
 from docker.models.containers import Container
 
-from harness.images import engine_with
+from harness.images import engine_with, misfits
 from harness.kernels import KernelAt
-from stateroom.recipes import UNIFIED_SPARK, unified_spark
+from stateroom.recipes import UNIFIED, UNIFIED_SPARK, unified_spark
 
 DOCUMENTATION = Path(__file__).parents[2] / "images" / "README.md"
 HARDENED = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "init": True}
@@ -139,11 +139,39 @@ def test_the_kernels_are_the_documented_ones(server: Container) -> None:
 
 
 def test_its_packages_fit_together_and_nothing_of_the_build_is_left(server: Container) -> None:
-    run(server, "pip", "check")
+    assert misfits(server) == []
     search = "find / -xdev -path /home -prune -o -name ca.crt -print -o -path /build -print -o -name 'pandas-3*' -print"
     assert as_admin(server, search) == ""
     assert as_admin(server, "for tool in cc gcc make javac uv; do ! command -v $tool; done") == ""
     assert as_admin(server, "ls -A /etc/spark/conf /srv/spark/") == "/etc/spark/conf:\n\n/srv/spark/:\ncurrent"
+
+
+def test_the_versions_on_the_label_are_true(engine: docker.DockerClient, server: Container) -> None:
+    below = engine.images.get(UNIFIED).labels["io.stateroom.versions"]
+    said = run(server, "sh", "-c", "with-spark spark-submit --version 2>&1")
+    spark = re.findall(r"version (4[\d.]+)", said)[0]
+    java = re.findall(r"OpenJDK 64-Bit Server VM, (\d+)", said)[0]
+    labelled = server.image.labels["io.stateroom.versions"]
+    assert labelled == f"{below} spark={spark} java={java}"
+    assert f"`{labelled}`" in DOCUMENTATION.read_text()
+
+
+def test_the_bill_of_materials_is_that_of_the_whole_image(server: Container) -> None:
+    bill = json.loads(run(server, "cat", "/opt/stateroom/share/sbom.json"))
+    assert bill["metadata"]["component"]["name"] == "stateroom/unified-spark"
+    billed: dict[str, set[str]] = {}
+    for part in bill["components"]:
+        billed.setdefault(part["purl"].split("/")[0], set()).add(f"{part['name']} {part['version']}")
+    listed = json.loads(run(server, "pip", "list", "--format", "json"))
+    python = {f"{found['name']} {found['version']}" for found in listed}
+    (spark,) = billed["pkg:pypi"] - python
+    assert spark.startswith("pyspark 4.")
+    assert python <= billed["pkg:pypi"]
+    debian = run(server, "dpkg-query", "--show", "--showformat", "${Package} ${Version}\\n").splitlines()
+    assert billed["pkg:deb"] == set(debian)
+    jars = run(server, "sh", "-c", "ls /opt/spark/jars/*.jar").splitlines()
+    assert len(billed["pkg:maven"] | billed["pkg:generic"]) == len(jars)
+    assert len(billed["pkg:maven"]) > 200
 
 
 def test_jobs_run_in_the_servers_limits_with_python_and_pandas(new_kernel: Callable[[], KernelAt]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,9 +10,10 @@ from pathlib import Path
 import docker
 import pytest
 from docker.errors import DockerException
+from docker.models.containers import Container
 
 from stateroom.images import build
-from stateroom.recipes import Recipe
+from stateroom.recipes import Recipe, unified
 
 
 @contextmanager
@@ -25,3 +27,11 @@ def engine_with(log: Path, *recipes: Recipe) -> Iterator[docker.DockerClient]:
         build(client.api, recipe, lambda _: None, log)
     yield client
     client.close()
+
+
+def misfits(where: Container) -> list[str]:
+    """What pip finds wrong with its packages, but for those that our images leave out on purpose."""
+    left_out = unified().files["left-out"].decode().split()
+    _, said = where.exec_run(["pip", "check"])
+    absent = re.compile(rf"\S+ \S+ requires ({'|'.join(left_out)}), which is not installed\.|No broken .*")
+    return [line for line in said.decode().splitlines() if not absent.fullmatch(line)]

@@ -56,13 +56,14 @@ def own_network() -> Iterator[None]:
 class OwnEngine:
     """A dockerd with a folder of its own. Runs from `start` to `stop` or `kill`, as often as wanted."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, mirror: str = "") -> None:
+        """`mirror` is the address of a registry that it asks instead of its default one."""
         self.root = folder / "root"
         self.socket = folder / "engine.sock"
         self.host = f"unix://{self.socket}"
         self._folder = folder
         self._settings = folder / "daemon.json"
-        self._settings.write_text("{}")
+        self._settings.write_text(json.dumps({"registry-mirrors": [f"http://{mirror}"]} if mirror else {}))
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -123,6 +123,11 @@ class MemoryBackend:
         """End a server from outside, as a crash would."""
         self._servers[ref].end(137, "The server was killed.")
 
+    def environment(self, ref: ServerRef) -> dict[str, str]:
+        """The variables of a server, those that are never shown among them."""
+        spec = self._servers[ref].spec
+        return {**spec.environment, **spec.secrets}
+
     async def _start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
         report(Progress(Phase.PREPARING, "Looking for the image"))
         behaviour = self._images.get(spec.image)
