@@ -35,14 +35,14 @@ def person(hub: Hub) -> Iterator[Person]:
 
 
 @pytest.fixture
-def enter(browser: Browser, screenshots: Path, request: pytest.FixtureRequest) -> Iterator[Enter]:
-    """Opens the start form of a person in a profile of its own, logged in: `enter(person, "/ada/box?size=small")`.
+def profile(browser: Browser, screenshots: Path, request: pytest.FixtureRequest) -> Iterator[Enter]:
+    """Opens an empty page in a profile of its own, where a person is logged in: `profile(person)`.
 
     Further settings are the profile's. How it looked at the end of the test is kept.
     """
     contexts: list[BrowserContext] = []
 
-    def enter(person: Person, address: str = "", **settings: object) -> Page:
+    def profile(person: Person, **settings: object) -> Page:
         context = browser.new_context(**(PROFILE | settings))
         contexts.append(context)
         context.set_default_timeout(PATIENCE)
@@ -52,15 +52,25 @@ def enter(browser: Browser, screenshots: Path, request: pytest.FixtureRequest) -
                 for cookie in person.web.cookies
             ]
         )
-        page = context.new_page()
-        page.goto(f"{person.hub.url}/hub/spawn{address}")
-        return page
+        return context.new_page()
 
-    yield enter
+    yield profile
     for page in (page for context in contexts for page in context.pages):
         page.screenshot(path=screenshots / f"end-of-{request.node.name}.png")
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def enter(profile: Enter) -> Enter:
+    """Opens the start form of a person, logged in: `enter(person, "/ada/box?size=small")`; settings as `profile`'s."""
+
+    def enter(person: Person, address: str = "", **settings: object) -> Page:
+        page = profile(person, **settings)
+        page.goto(f"{person.hub.url}/hub/spawn{address}")
+        return page
+
+    return enter
 
 
 @pytest.fixture

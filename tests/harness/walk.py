@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from harness.hub import Site
 
@@ -30,19 +30,26 @@ def log_in(page: Page, hub: Site, name: str, password: str) -> None:
     expect(page.get_by_role("button", name="Start")).to_be_visible()
 
 
-def make_notebook(page: Page) -> None:
+def make_notebook(page: Page, kernel: str = "Python 3") -> None:
     """A new notebook, from the launcher. A cell that is run before there is a kernel is passed over."""
-    page.locator(".jp-LauncherCard[data-category=Notebook]", has_text="Python 3").first.click()
-    expect(page.locator(".jp-Notebook .jp-Cell")).to_be_visible()
-    expect(page.get_by_role("button", name=re.compile(r"^Python 3 .* Idle$"))).to_be_visible()
+    cards = page.locator(".jp-LauncherCard[data-category=Notebook] .jp-LauncherCard-label:visible")
+    cards.filter(has_text=re.compile(rf"^\s*{kernel}")).click()
+    expect(open_notebook(page).locator(".jp-Cell")).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile(rf"^{kernel}.* Idle$"))).to_be_visible()
 
 
-def run_cell(page: Page, code: str) -> None:
-    """Put code into the first cell and run it. Not typed: the editor would add brackets and indentation."""
-    editor = page.locator(".jp-Notebook .jp-Cell .cm-content").first
+def run_cell(page: Page, code: str) -> Locator:
+    """Put code into the first cell and run it; its output. Not typed: the editor would add brackets and indentation."""
+    editor = open_notebook(page).locator(".jp-Cell .cm-content").first
     editor.fill(code)
-    expect(editor).to_contain_text("print(")
+    expect(editor).to_contain_text(code.splitlines()[-1].strip())
     editor.press("Shift+Enter")
+    return open_notebook(page).locator(".jp-Cell").first.locator(".jp-OutputArea-output")
+
+
+def open_notebook(page: Page) -> Locator:
+    """The notebook whose tab is in front."""
+    return page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook")
 
 
 def save_notebook(page: Page, name: str) -> None:

@@ -29,6 +29,7 @@ c.KernelRestarter.time_to_dead = 1.0
 
 # What is used of the server's limits, MEM_LIMIT and CPU_LIMIT, is shown in Lab.
 c.ResourceUseDisplay.track_cpu_percent = True
+c.ResourceUseDisplay.cpu_warning_threshold = 0  # it compares cores with percents: one percent would be too much
 
 # What a page asks for, answered fast.
 c.ServerApp.tornado_settings = {"static_handler_class": StaticFiles}
