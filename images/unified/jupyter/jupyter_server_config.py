@@ -18,9 +18,6 @@ c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
 c.LabApp.extension_manager = "readonly"
 
-# No language server is in the image, and Lab's settings have them off anyway.
-c.ServerApp.jpserver_extensions = {"stateroom_notebook.server": True, "jupyter_lsp": False}
-
 c.KernelProvisionerFactory.default_provisioner_name = "stateroom-spare"
 
 # A kernel that ran out of memory is told as such, and soon.

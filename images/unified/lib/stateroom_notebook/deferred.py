@@ -11,6 +11,7 @@ import importlib
 import importlib.metadata
 import importlib.util
 import sys
+import threading
 from types import ModuleType
 
 
@@ -57,19 +58,34 @@ def defer(name: str, attributes: dict[str, object]) -> None:
         setattr(within, child, module)
 
 
+_loading = threading.RLock()
+_running: set[str] = set()  # the modules whose code runs, all in the thread that has the lock
+
+
 class _Deferred(ModuleType):
     """A module whose code has not run. Python's own LazyLoader would run it for the import of a submodule too."""
 
     def __getattr__(self, name: str) -> object:
-        if name == "__version__":
+        if name == "__version__" and "." not in self.__name__:
             return importlib.metadata.version(self.__name__)
         # Whoever looks through all modules asks for other such names, as `inspect` does.
-        if name.startswith("__"):
+        if name.startswith("__") and name != "__all__":
             raise AttributeError(name)
         if submodule := sys.modules.get(f"{self.__name__}.{name}"):
             return submodule
-        self.__class__ = ModuleType
+        with _loading:
+            if self.__name__ in _running:
+                raise AttributeError(f"module {self.__name__!r} has no attribute {name!r} yet")
+            if isinstance(self, _Deferred):  # until another thread was at it
+                self._load()
+        return getattr(self, name)
+
+    def _load(self) -> None:
         spec = self.__spec__
         assert spec is not None and spec.loader is not None  # noqa: S101 - `defer` has seen to it
-        spec.loader.exec_module(self)
-        return getattr(self, name)
+        _running.add(self.__name__)
+        try:
+            spec.loader.exec_module(self)
+            self.__class__ = ModuleType
+        finally:
+            _running.remove(self.__name__)

@@ -33,7 +33,7 @@ def kills() -> int:
 
 def sentence(limit: str) -> str:
     """What is told to the user; `limit` is MEM_LIMIT, in bytes."""
-    has = f"has {_told(int(limit))}" if limit.isdecimal() else "had no more"
+    has = f"has {_told(int(limit))}" if limit.isdecimal() and int(limit) else "had no more"
     return (
         f"Out of memory: this server {has}, and its kernel was ended for using it up. "
         "What it had computed is gone; your files are not. "
@@ -68,6 +68,7 @@ class Connection(ZMQChannelsWebsocketConnection):  # type: ignore[misc] # no typ
         """The kernel has died, and starts again."""
         if self._ran_out():
             self.write_stderr(sentence(os.environ.get("MEM_LIMIT", "")), self._running)
+        self._kills_before = kills()
         super().on_kernel_restarted()
 
     def _ran_out(self) -> bool:

@@ -2,7 +2,7 @@
 
 While a page loads, the server has nothing to do: it starts an interpreter that
 imports what every kernel does, and waits. The next Python kernel is made of it.
-It has the command, the variables and the folder that any kernel has; whatever
+It has the arguments, the variables and the folder that any kernel has; whatever
 could make a difference to its start so far gets a kernel of its own.
 `STATEROOM_SPARE_KERNEL=0` turns that off.
 """
@@ -22,7 +22,8 @@ from typing import Any
 from jupyter_client.provisioning import LocalProvisioner
 
 _START = (sys.executable, "-m", "ipykernel_launcher")  # of every kernel's command
-_READ_EARLY = ("PYTHON", "LD_", "MALLOC_", "GLIBC_")  # variables that the interpreter or the loader has read by now
+_OF_ONE_KERNEL = {"JPY_SESSION_NAME", "JPY_PARENT_PID"}  # variables that are read only once it runs
+_KNOWN = {"env", "cwd", "kernel_id", "extra_arguments"}  # what a kernel is started with, beside its command
 _REST = 5.0  # seconds after a kernel's start, which the next spare must not slow down
 _LEAST_MEMORY = 1 << 30  # of a server that keeps one; it takes about 50 MiB
 
@@ -40,17 +41,17 @@ class Spare:
         return (
             _is_python(command)
             and self.process.poll() is None
-            and _early(environment) == _early(self.environment)
+            and _shared(environment) == _shared(self.environment)
             and self.installed == _installed()
         )
 
-    def become(self, command: Sequence[str], environment: Mapping[str, str], folder: str | None) -> None:
+    def become(self, command: Sequence[str], environment: Mapping[str, str], folder: str) -> None:
         """Go on as a kernel."""
         assert self.process.stdin is not None  # noqa: S101 - made with one
         order = {
             "arguments": command[len(_START) :],
             "environment": dict(environment),
-            "folder": folder or str(Path.cwd()),
+            "folder": folder,
         }
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         self.process.stdin.close()
@@ -69,7 +70,8 @@ def keep() -> None:
     global _spare  # noqa: PLW0603 - one for the whole server
     limit = os.environ.get("MEM_LIMIT", "")
     too_small = limit.isdecimal() and int(limit) < _LEAST_MEMORY
-    if _spare is not None or too_small or os.environ.get("STATEROOM_SPARE_KERNEL") == "0":
+    off = os.environ.get("STATEROOM_SPARE_KERNEL") == "0"
+    if _spare is not None or too_small or off or _depends_on_folder(os.environ):
         return
     environment = {**os.environ, "JPY_PARENT_PID": str(os.getpid())}
     command = [sys.executable, "-m", "stateroom_notebook.kernel"]
@@ -97,12 +99,14 @@ class SpareProvisioner(LocalProvisioner):  # type: ignore[misc] # no types there
     async def launch_kernel(self, cmd: list[str], **kwargs: Any) -> dict[str, Any]:
         """As its base says."""
         environment = kwargs.get("env") or dict(os.environ)
-        spare = take(cmd, environment)
+        folder = kwargs.get("cwd") or str(Path.cwd())
+        spare = take(cmd, environment) if kwargs.keys() <= _KNOWN else None
         if spare is None:
             return await super().launch_kernel(cmd, **kwargs)  # type: ignore[no-any-return]
-        spare.become(cmd, environment | {"JPY_PARENT_PID": str(os.getpid())}, kwargs.get("cwd"))
+        spare.become(cmd, environment | {"JPY_PARENT_PID": str(os.getpid())}, folder)
         self.process = spare.process
         self.pid = self.pgid = spare.process.pid  # a session of its own has its leader's number
+        self.cwd = folder
         return self.connection_info  # type: ignore[no-any-return]
 
 
@@ -110,8 +114,14 @@ def _is_python(command: Sequence[str]) -> bool:
     return tuple(command[: len(_START)]) == _START
 
 
-def _early(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: text for name, text in environment.items() if name.startswith(_READ_EARLY)}
+def _shared(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in environment.items() if name not in _OF_ONE_KERNEL}
+
+
+def _depends_on_folder(environment: Mapping[str, str]) -> bool:
+    """Whether Python's modules are looked for relative to the folder that it is started in."""
+    path = environment.get("PYTHONPATH", "")
+    return bool(path) and not all(folder.startswith("/") for folder in path.split(os.pathsep))
 
 
 def _installed() -> int:

@@ -14,6 +14,9 @@ from collections.abc import Sequence
 
 from stateroom_notebook.deferred import defer_all
 
+_USUAL = gc.get_threshold()
+_OBJECTS_OF_A_START = 1_000_000  # more than it makes
+
 
 def notebook() -> None:
     """`start-notebook.py`."""
@@ -41,12 +44,13 @@ def lab() -> None:
 
 def _prepare(command: Sequence[str]) -> None:
     sys.argv = [*command, *shlex.split(os.environ.get("NOTEBOOK_ARGS", "")), *sys.argv[1:]]
-    # A start makes many objects and throws few away. `running` turns it on again.
-    gc.disable()
+    # A start makes many objects and throws few away. `running` sets this back; a server
+    # whose user has turned our extension off must not do without.
+    gc.set_threshold(_OBJECTS_OF_A_START, *_USUAL[1:])
     defer_all()
 
 
 def running() -> None:
     """The server answers: what was made until now stays, and is not looked through any more."""
     gc.freeze()
-    gc.enable()
+    gc.set_threshold(*_USUAL)

@@ -39,8 +39,10 @@ class StaticFiles(FileFindHandler):  # type: ignore[misc] # no types there
         return super().validate_absolute_path(root, path + _SUFFIX)
 
     def get_content_type(self) -> str:
-        """Of what is in the compressed file."""
+        """Of what is in the compressed file, where that is sent for another."""
         self.absolute_path: str
+        if "Content-Encoding" not in self._headers:
+            return str(super().get_content_type())
         compressed, self.absolute_path = self.absolute_path, self.absolute_path.removesuffix(_SUFFIX)
         try:
             return str(super().get_content_type())
