@@ -113,10 +113,12 @@ def test_a_terminal_knows_the_cpu_of_its_server(hub: Hub, owner: Person, open_la
     typed_into = page.locator(".jp-Terminal .xterm-helper-textarea")
     typed_into.wait_for(state="attached")
     typed_into.focus()
-    # What a terminal shows is painted, not text.
+    # What a terminal shows is painted, not text; what its command wrote is.
     page.keyboard.type("nproc > nproc.txt\n")
+    read = ["sh", "-c", "cat ~/notebooks/nproc.txt 2>/dev/null || true"]
+    assert wait_for(lambda: hub.servers.output(owner.name, *read), "what the terminal's command wrote") == "1\n"
+    page.locator("[data-command='filebrowser:refresh']").first.click()
     expect(page.locator(".jp-DirListing-item", has_text="nproc.txt")).to_be_visible()
-    assert hub.servers.output(owner.name, "cat", "/home/jovyan/notebooks/nproc.txt") == "1\n"
     assert errors == []
 
 
