@@ -5,24 +5,20 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import docker
 import pytest
 from docker.models.containers import Container
-from docker.types import Mount
 
 from harness.images import engine_with, misfits
+from harness.notebook import HARDENED, OWN_PACKAGE, asker, container, python, removed, run
 from stateroom.images import ca_bundle
 from stateroom.recipes import UNIFIED, unified
 
 DOCUMENTATION = Path(__file__).parents[2] / "images" / "README.md"
-HARDENED = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "init": True}
-PATIENCE = 30  # seconds
 LARGEST = 2_000_000_000  # bytes, unpacked
 CELLS = {  # of each kernel; all of them say the same
     "python3": "import os; print(os.getcwd(), 6 * 7)",
@@ -50,38 +46,6 @@ def opened(engine: docker.DockerClient) -> Iterator[Container]:
     """The image as root sees it, who may read everything."""
     with removed(engine.containers.run(UNIFIED, ["sleep", "infinity"], detach=True, init=True, user="0")) as found:
         yield found
-
-
-def container(
-    engine: docker.DockerClient, command: list[str] | None = None, environment: Mapping[str, str] | None = None
-) -> AbstractContextManager[Container]:
-    """A container with a fresh volume at ~/notebooks."""
-    home = Mount(target="/home/jovyan/notebooks", source="", type="volume")
-    return removed(
-        engine.containers.run(
-            UNIFIED, command, detach=True, mounts=[home], environment=dict(environment or {}), **HARDENED
-        )
-    )
-
-
-@contextmanager
-def removed(found: Container) -> Iterator[Container]:
-    """The container, gone afterwards with its volumes."""
-    try:
-        yield found
-    finally:
-        found.remove(force=True, v=True)
-
-
-def run(where: Container, *command: str) -> str:
-    code, output = where.exec_run(list(command))
-    text = output.decode().strip()
-    assert code == 0, text
-    return text
-
-
-def python(where: Container, program: str) -> str:
-    return run(where, "python", "-c", program)
 
 
 def labels(where: Container) -> Mapping[str, str]:
@@ -263,16 +227,7 @@ def test_the_bill_of_materials_is_complete(image: Container) -> None:
 
 
 def test_a_users_own_package_can_be_installed(image: Container) -> None:
-    program = """
-import zipfile
-with zipfile.ZipFile("/tmp/own-1-py3-none-any.whl", "w") as wheel:
-    wheel.writestr("own.py", "")
-    wheel.writestr("own-1.dist-info/METADATA", "Metadata-Version: 2.1\\nName: own\\nVersion: 1\\n")
-    wheel.writestr("own-1.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
-    wheel.writestr("own-1.dist-info/RECORD", "")
-"""
-    python(image, program)
-    run(image, "pip", "install", "--no-index", "/tmp/own-1-py3-none-any.whl")
+    run(image, "sh", "-c", OWN_PACKAGE)
     python(image, "import own")
 
 
@@ -311,25 +266,31 @@ def test_a_start_compiles_nothing_and_skips_what_is_slow(engine: docker.DockerCl
     with container(engine, command=["sleep", "infinity"]) as fresh:
         run(fresh, "touch", "/tmp/mark")
         python(fresh, "import jupyterhub.singleuser.extension, jupyterlab.labapp, ipykernel.kernelapp, pandas")
-        python(fresh, "import stateroom_activity, stateroom_bash")
+        python(fresh, "import stateroom_notebook.server, stateroom_notebook.kernel, stateroom_bash")
         assert run(fresh, "find", "/opt/stateroom", "-name", "*.pyc", "-newer", "/tmp/mark") == ""
         compiled = "${file%/*}/__pycache__/$(basename $file .py).cpython-313.pyc"
-        search = f"find /usr/lib/python3.13 /opt/stateroom -name '*.py' | while read file; do ls {compiled} >&3; done"
+        search = (
+            f"find /usr/lib/python3.13 /opt/stateroom/lib -name '*.py' | while read file; do ls {compiled} >&3; done"
+        )
         assert run(fresh, "bash", "-c", f"{{ {search}; }} 3>/dev/null 2>&1") == ""
         slow = "import importlib.util; print(importlib.util.find_spec('rfc3987_syntax'))"
         assert python(fresh, slow) == "None"
 
 
-@pytest.mark.parametrize(("token", "served"), [("", "jupyter lab"), ("given", "jupyterhub-singleuser")])
-def test_the_command_follows_the_hubs_token(image: Container, token: str, served: str) -> None:
-    fakes = f"""
-mkdir -p /tmp/fakes && cd /tmp/fakes
-for name in jupyter jupyterhub-singleuser; do printf '#!/bin/sh\\necho %s "$@"' $name > $name; chmod +x $name; done
-export PATH=/tmp/fakes:$PATH NOTEBOOK_ARGS='--one "two words"'
-{f"export JUPYTERHUB_API_TOKEN={token}" if token else ""}
-exec start-notebook.py --three
+@pytest.mark.parametrize(
+    ("environment", "served"),
+    [({}, "jupyter-lab"), ({"JUPYTERHUB_API_TOKEN": "given"}, "jupyterhub-singleuser")],
+)
+def test_the_command_follows_the_hubs_token(image: Container, environment: Mapping[str, str], served: str) -> None:
+    program = f"""
+import os, sys, jupyterhub.singleuser, jupyterlab.labapp
+from stateroom_notebook.start import notebook
+os.environ.update(NOTEBOOK_ARGS='--one "two words"', **{environment})
+jupyterhub.singleuser.main = jupyterlab.labapp.main = lambda: print(*sys.argv)
+sys.argv[1:] = ["--three"]
+notebook()
 """
-    said = run(image, "sh", "-c", fakes)
+    said = python(image, program)
     assert said.startswith(served)
     assert said.endswith("--one two words --three")
     assert image.image.attrs["Config"]["Cmd"] == ["start-notebook.py"]
@@ -428,25 +389,3 @@ def test_a_terminal_opens_where_files_are_kept(engine: docker.DockerClient) -> N
     with container(engine, environment={"JUPYTER_TOKEN": "known"}) as lab:
         asker(lab)("/api/terminals", data=json.dumps({"cwd": ""}).encode())
         assert run(lab, "sh", "-c", "readlink /proc/$(pgrep -x bash)/cwd") == "/home/jovyan/notebooks"
-
-
-def asker(lab: Container, port: int = 8888) -> Callable[..., str]:
-    """What asks the server and gives its answer; the server has answered once."""
-    lab.reload()
-    address = next(iter(lab.attrs["NetworkSettings"]["Networks"].values()))["IPAddress"]
-
-    def ask(path: str, data: bytes | None = None) -> str:
-        request = urllib.request.Request(
-            f"http://{address}:{port}{path}", data=data, headers={"Authorization": "token known"}
-        )
-        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
-            return answer.read().decode()
-
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            ask("/api")
-            return ask
-        except OSError:
-            assert time.monotonic() < end, lab.logs().decode()
-            time.sleep(0.05)

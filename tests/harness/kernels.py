@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 from uuid import uuid4
@@ -21,16 +21,45 @@ _Result = TypeVar("_Result")
 class KernelAt:
     """A kernel of the notebook server at a URL."""
 
-    def __init__(self, server: str, token: str, name: str) -> None:
+    def __init__(self, server: str, token: str, name: str, notebook: str = "") -> None:
         self._url = f"{server}/api/kernels"
         self._headers = {"Authorization": f"token {token}"}
-        answer = requests.post(self._url, headers=self._headers, json={"name": name}, timeout=PATIENCE)
+        if notebook:
+            session = {"path": notebook, "name": notebook, "type": "notebook", "kernel": {"name": name}}
+            self.id = self._made(f"{server}/api/sessions", session)["kernel"]["id"]
+        else:
+            self.id = self._made(self._url, {"name": name})["id"]
+
+    def _made(self, url: str, asked: dict[str, Any]) -> Any:
+        answer = requests.post(url, headers=self._headers, json=asked, timeout=PATIENCE)
         assert answer.status_code == 201, answer.text
-        self.id = answer.json()["id"]
+        return answer.json()
 
     def run(self, code: str) -> str:
         """What the code prints; raises what goes wrong in it."""
         return _done(self._run(code))
+
+    def messages(self, code: str, last: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
+        """What is said once the code was sent, up to the message that `last` is true of."""
+        return _done(self._messages(_request(code), last))
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether something runs, or waits to."""
+        answer = requests.get(f"{self._url}/{self.id}", headers=self._headers, timeout=PATIENCE)
+        return bool(answer.json()["execution_state"] != "idle")
+
+    def interrupt(self) -> None:
+        """End what runs."""
+        self._post("interrupt")
+
+    def restart(self) -> None:
+        """Have a new process in the place of the old."""
+        self._post("restart")
+
+    def _post(self, verb: str) -> None:
+        answer = requests.post(f"{self._url}/{self.id}/{verb}", headers=self._headers, timeout=PATIENCE)
+        answer.raise_for_status()
 
     def stop(self) -> None:
         """End it."""
@@ -41,32 +70,35 @@ class KernelAt:
         _done(self._start(code))
 
     async def _start(self, code: str) -> None:
-        url = f"{self._url}/{self.id}/channels".replace("http", "ws", 1)
-        socket = await websocket_connect(HTTPRequest(url, headers=self._headers))
-        await socket.write_message(json.dumps(_request(code)))
-        while (message := await socket.read_message()) is not None:
-            reply: dict[str, Any] = json.loads(message)
-            if reply["msg_type"] == "execute_input":
-                break
-        socket.close()
-        while await socket.read_message() is not None:
-            pass  # until the other side has closed, too
+        await self._messages(_request(code), lambda message: message["msg_type"] == "execute_input")
 
     async def _run(self, code: str) -> str:
+        printed: list[str] = []
+        request = _request(code)
+
+        def last(message: dict[str, Any]) -> bool:
+            if message["parent_header"].get("msg_id") != request["header"]["msg_id"]:
+                return False  # what another page has asked for
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream":
+                printed.append(content["text"])
+            if kind == "error":
+                raise AssertionError("\n".join(content["traceback"]))
+            return kind == "status" and content["execution_state"] == "idle" and bool(printed)
+
+        await self._messages(request, last)
+        return "".join(printed)
+
+    async def _messages(self, request: dict[str, Any], last: Callable[[dict[str, Any]], bool]) -> list[dict[str, Any]]:
         url = f"{self._url}/{self.id}/channels".replace("http", "ws", 1)
         socket = await websocket_connect(HTTPRequest(url, headers=self._headers))
         try:
-            await socket.write_message(json.dumps(_request(code)))
-            printed = ""
+            await socket.write_message(json.dumps(request))
+            found: list[dict[str, Any]] = []
             while (message := await socket.read_message()) is not None:
-                reply: dict[str, Any] = json.loads(message)
-                kind, content = reply["msg_type"], reply["content"]
-                if kind == "stream":
-                    printed += content["text"]
-                if kind == "error":
-                    raise AssertionError("\n".join(content["traceback"]))
-                if kind == "status" and content["execution_state"] == "idle" and printed:
-                    return printed
+                found.append(json.loads(message))
+                if last(found[-1]):
+                    return found
         finally:
             socket.close()
             while await socket.read_message() is not None:

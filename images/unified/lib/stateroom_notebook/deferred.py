@@ -1,8 +1,8 @@
 """Modules that a start of the server names, but does not use, are loaded on first use.
 
 They cost a start a third of its time. JupyterHub's client is one package with
-the hub itself, and so brings the hub's database along; JupyterLab brings two
-HTTP clients for things that this image does not ask other machines for.
+the hub itself, and so brings the hub's database along; JupyterLab brings an
+HTTP client for settings that this image does not ask other machines for.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import importlib.metadata
 import importlib.util
 import sys
 import threading
+from collections.abc import Sequence
+from importlib.machinery import PathFinder
 from types import ModuleType
 
 
@@ -26,26 +28,31 @@ DEFERRED: dict[str, dict[str, object]] = {
     "jupyterhub.roles": {},
     "jupyterhub.handlers": {},
     "jupyterhub.handlers.pages": {"HealthCheckHandler": _NeverAHealthCheck},  # jupyterhub.log asks for its type
-    "IPython": {},  # jupyter_client.kernelspec asks it for a folder
+    "IPython": {},
     "requests": {},  # jupyterlab_server.listings_handler
-    "httpx": {},  # jupyterlab.extensions.pypi
 }
+
+# Parts that work without the rest: jupyter_client.kernelspec asks this one for a folder.
+ALONE = {"IPython": ("IPython.paths",)}
 
 
 def defer_all() -> None:
     """Defer each module that there is, unless it is loaded already."""
     for name, attributes in DEFERRED.items():
-        defer(name, attributes)
+        defer(name, attributes, ALONE.get(name, ()))
 
 
-def defer(name: str, attributes: dict[str, object]) -> None:
-    """Let a module be loaded when anything of it but these attributes is used. Nothing, where there is none."""
+def defer(name: str, attributes: dict[str, object], alone: Sequence[str] = ()) -> None:
+    """Let a module be loaded when anything of it is used but these attributes, and the parts that are loaded `alone`.
+
+    Nothing, where there is none.
+    """
     if name in sys.modules:
         return
     parent, _, child = name.rpartition(".")
     try:
         within = importlib.import_module(parent) if parent else None
-        spec = importlib.util.find_spec(name)
+        spec = PathFinder.find_spec(name, _path(within))
     except ImportError:
         return
     if spec is None or spec.loader is None:
@@ -56,6 +63,15 @@ def defer(name: str, attributes: dict[str, object]) -> None:
     sys.modules[name] = module
     if within is not None:
         setattr(within, child, module)
+    for part in alone:
+        importlib.import_module(part)
+    vars(module).pop("__path__", None)
+
+
+def _path(package: ModuleType | None) -> Sequence[str] | None:
+    """Where a package's modules are, without a use of it."""
+    spec = package and package.__spec__
+    return (spec.submodule_search_locations or ()) if spec else None
 
 
 _loading = threading.RLock()
@@ -63,13 +79,18 @@ _running: set[str] = set()  # the modules whose code runs, all in the thread tha
 
 
 class _Deferred(ModuleType):
-    """A module whose code has not run. Python's own LazyLoader would run it for the import of a submodule too."""
+    """A module whose code has not run.
+
+    Python's own LazyLoader would run it for whoever looks through all modules.
+    To import one of its parts takes its `__path__`, and so runs it first, as
+    everywhere: many parts need each other, and only the whole knows the order.
+    """
 
     def __getattr__(self, name: str) -> object:
         if name == "__version__" and "." not in self.__name__:
             return importlib.metadata.version(self.__name__)
         # Whoever looks through all modules asks for other such names, as `inspect` does.
-        if name.startswith("__") and name != "__all__":
+        if name.startswith("__") and name != "__all__" and not (name == "__path__" and self._is_package()):
             raise AttributeError(name)
         if submodule := sys.modules.get(f"{self.__name__}.{name}"):
             return submodule
@@ -80,10 +101,15 @@ class _Deferred(ModuleType):
                 self._load()
         return getattr(self, name)
 
+    def _is_package(self) -> bool:
+        return self.__spec__ is not None and self.__spec__.submodule_search_locations is not None
+
     def _load(self) -> None:
         spec = self.__spec__
         assert spec is not None and spec.loader is not None  # noqa: S101 - `defer` has seen to it
         _running.add(self.__name__)
+        if spec.submodule_search_locations is not None:
+            self.__path__ = spec.submodule_search_locations
         try:
             spec.loader.exec_module(self)
             self.__class__ = ModuleType

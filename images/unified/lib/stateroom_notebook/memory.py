@@ -34,11 +34,12 @@ def kills() -> int:
 def sentence(limit: str) -> str:
     """What is told to the user; `limit` is MEM_LIMIT, in bytes."""
     has = f"has {_told(int(limit))}" if limit.isdecimal() and int(limit) else "had no more"
+    # In lines of its own, since Lab would break them in the middle of words.
     return (
-        f"Out of memory: this server {has}, and its kernel was ended for using it up. "
-        "What it had computed is gone; your files are not. "
-        "Use less at once, shut down other kernels, or stop the server (File, Hub Control Panel) "
-        "and start it with more memory."
+        f"Out of memory: this server {has}, and its kernel was ended for using it up.\n"
+        "What it had computed is gone; your files are not.\n"
+        "Use less at once, shut down other kernels, or stop the server\n"
+        "(File, Hub Control Panel) and start it with more memory."
     )
 
 
