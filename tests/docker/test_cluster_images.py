@@ -1,9 +1,11 @@
-"""The images of a cluster's hub and proxy as they are, and how they come to a registry or a node."""
+"""The images of a cluster's hub and proxy as they are, and how they come to an engine, a registry or a node."""
 
 from __future__ import annotations
 
 import io
+import re
 import tarfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,8 +17,9 @@ from harness.command import run
 from harness.hub import wait_for
 from harness.images import engine_with
 from harness.registry import running_registry
-from stateroom.recipes import HUB_IMAGE, PROXY_IMAGE, hub, proxy
+from stateroom.recipes import HUB_IMAGE, PROXY_IMAGE, UNIFIED, hub, proxy, unified
 
+QUICK = 10  # seconds
 CATALOG = Path(__file__).parents[2] / "config" / "catalog.yaml"
 # As a cluster runs them under the `restricted` Pod Security Standard, and with a root that nothing is written to.
 HARDENED = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "read_only": True, "tmpfs": {"/tmp": ""}}
@@ -24,8 +27,8 @@ HARDENED = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "read_on
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[docker.DockerClient]:
-    """An engine that has both images of these files."""
-    with engine_with(tmp_path_factory.mktemp("images") / "build.log", hub(), proxy()) as engine:
+    """An engine that has these images, and the one of notebooks, of these files."""
+    with engine_with(tmp_path_factory.mktemp("images") / "build.log", unified(), hub(), proxy()) as engine:
         yield engine
 
 
@@ -93,6 +96,19 @@ def test_an_image_holds_nothing_of_its_build(engine: docker.DockerClient, image:
         container.remove()
     assert not {name for name in names if name.endswith("ca.crt")}
     assert not any("pip/_internal" in name or name.startswith("node/") for name in names)
+
+
+def test_an_unchanged_build_takes_no_time_and_tells_sizes_and_parts(engine: docker.DockerClient) -> None:
+    before = {name: engine.images.get(name).id for name in (UNIFIED, HUB_IMAGE, PROXY_IMAGE)}
+    began = time.monotonic()
+    told = run("images", "build").assert_success().out
+    assert time.monotonic() - began < QUICK
+    assert {name: engine.images.get(name).id for name in before} == before
+    parts = re.split(r"^(\S+) is up to date: [\d.]+ [MG]B\n", told, flags=re.MULTILINE)
+    assert parts[1::2] == list(before)
+    for part in parts[2::2]:
+        assert re.search(r"^ +\d+ MB  the base image$", part, flags=re.MULTILINE), told
+        assert re.search(r"^ +[\d.]+ [MG]B  COPY to /opt/\w+$", part, flags=re.MULTILINE), told
 
 
 def test_images_come_to_a_registry(engine: docker.DockerClient, tmp_path: Path) -> None:
