@@ -32,8 +32,8 @@ DEFERRED: dict[str, dict[str, object]] = {
     "requests": {},  # jupyterlab_server.listings_handler
 }
 
-# Parts that work without the rest: jupyter_client.kernelspec asks this one for a folder.
-ALONE = {"IPython": ("IPython.paths",)}
+# Parts that work without the rest, and are asked for: by jupyter_client.kernelspec, and by jupyterhub.utils.
+ALONE = {"IPython": ("IPython.paths",), "sqlalchemy": ("sqlalchemy.exc",)}
 
 
 def defer_all() -> None:
