@@ -55,6 +55,7 @@ WITH_PROBE = """
 echo "$PROBE" > /opt/stateroom/lib/python3.13/site-packages/probe.py
 mkdir ~/.jupyter
 echo '{"ServerApp": {"jpserver_extensions": {"probe": true}}}' > ~/.jupyter/jupyter_server_config.json
+echo 'c.KernelRestarter.time_to_dead = 2.5' > ~/.jupyter/jupyter_server_config.py
 exec start-notebook.py
 """
 
@@ -245,6 +246,11 @@ def test_an_extension_of_the_users_displaces_none_of_ours(inside: Ask) -> None:
     loaded = inside("print(*[name for name, on in server.jpserver_extensions.items() if on])").split()
     assert {"probe", "stateroom_notebook.server", "jupyter_resource_usage", "jupyter_server_terminals"} <= set(loaded)
     assert "jupyter_lsp" not in loaded
+
+
+def test_a_setting_of_the_users_wins_over_ours(inside: Ask) -> None:
+    assert inside("print(server.config.KernelRestarter.time_to_dead)") == "2.5"
+    assert inside("print(server.tornado_settings['static_handler_class'].__module__)") == "stateroom_notebook.static"
 
 
 # The spare kernel

@@ -25,7 +25,7 @@ _START = (sys.executable, "-m", "ipykernel_launcher")  # of every kernel's comma
 _OF_ONE_KERNEL = {"JPY_SESSION_NAME", "JPY_PARENT_PID"}  # variables that are read only once it runs
 _KNOWN = {"env", "cwd", "kernel_id", "extra_arguments"}  # what a kernel is started with, beside its command
 _REST = 5.0  # seconds after a kernel's start, which the next spare must not slow down
-_LEAST_MEMORY = 1 << 30  # of a server that keeps one; it takes about 50 MiB
+_LEAST_MEMORY = 1 << 30  # of a server that keeps one; it takes about 25 MiB
 
 
 @dataclass(frozen=True, slots=True)
