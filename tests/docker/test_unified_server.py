@@ -426,10 +426,6 @@ def test_a_kernel_that_is_killed_while_nothing_runs_is_not_told_of_memory(small:
     assert told(kernel.messages(later, restarted)) == []
 
 
-def test_a_small_server_keeps_no_spare(small: Container) -> None:
-    assert small.exec_run(["pgrep", "-f", "stateroom_notebook.kernel"]).exit_code == 1
-
-
 def test_ends_for_want_of_memory_are_counted_in_either_version_of_control_groups(lab: Container) -> None:
     program = """
 from pathlib import Path
