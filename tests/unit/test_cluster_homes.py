@@ -48,10 +48,23 @@ class ClusterThatRuns(FakeCluster):
             self.put("pods", {**pod, "status": status})
 
 
+class ClusterThatKeepsClaims(ClusterThatRuns):
+    """In it a claim that is deleted is there for some time yet; for good where `seconds` is None."""
+
+    seconds: float | None = 0.05
+
+    async def delete(self, kind: str, name: str, uid: str, grace: float | None = None) -> None:  # noqa: ARG002 - as the real one
+        claim = self.objects[kind, name]
+        self.put(kind, {**claim, "metadata": {**claim["metadata"], "deletionTimestamp": "2026-11-27T10:00:00Z"}})
+        if self.seconds is not None:
+            asyncio.get_running_loop().call_later(self.seconds, self.objects.pop, (kind, name))
+
+
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(homes_module, "_LOOK_SECONDS", 0.01)
     monkeypatch.setattr(homes_module, "_FOLDER_SECONDS", 0.3)
+    monkeypatch.setattr(homes_module, "_GONE_SECONDS", 0.3)
 
 
 @pytest.fixture
@@ -259,3 +272,23 @@ async def test_a_start_that_is_given_up_leaves_no_pod(cluster: ClusterThatRuns) 
     with pytest.raises(asyncio.CancelledError):
         await making
     assert not [name for kind, name in cluster.objects if kind == "pods"]
+
+
+async def test_a_home_that_is_removed_is_gone_then() -> None:
+    cluster = ClusterThatKeepsClaims()
+    homes = homes_in(cluster)
+    await homes.ensure(ADA, nothing)
+    await homes.remove(ADA)
+    assert (CLAIMS, ADA.name) not in cluster.objects
+    await homes.ensure(HomeRef("hub-1", "ada", 8), nothing)
+
+
+async def test_a_claim_that_stays_keeps_nobody_waiting_and_is_said_to_be_on_its_way() -> None:
+    cluster = ClusterThatKeepsClaims()
+    cluster.seconds = None
+    homes = homes_in(cluster)
+    await homes.ensure(ADA, nothing)
+    await homes.remove(ADA)
+    for later in (ADA, HomeRef("hub-1", "ada", 8)):
+        with pytest.raises(HomeRefused, match="is being deleted"):
+            await homes.ensure(later, nothing)

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 _ON_ITS_WAY = {None, "ContainerCreating", "PodInitializing"}
 _LOOK_SECONDS = 0.5
 _FOLDER_SECONDS = 60.0
+_GONE_SECONDS = 10.0  # a cluster that is well takes one or two
 
 _MAKE = 'mkdir -p "$1" && [ -w "$1" ]'
 _REMOVE = 'rm -rf -- "$1"'
@@ -74,7 +75,10 @@ class Homes:
             await self._grow(home, found)
 
     async def remove(self, home: HomeRef) -> None:
-        """Delete the home and all in it. Idempotent. Raises HomeRefused if its annotations name another owner."""
+        """Delete the home and all in it; returns when it is gone, or will be once no pod uses it any more.
+
+        Idempotent. Raises HomeRefused if its annotations name another owner.
+        """
         kind = "configmaps" if self._site.homes.shared else "persistentvolumeclaims"
         found = await self._cluster.read(kind, home.name)
         if found is None:
@@ -84,6 +88,17 @@ class Homes:
             await self._do(home, _REMOVE)
         await self._cluster.delete(kind, home.name, found["metadata"]["uid"])
         self._proven.discard(home.name)
+        await self._gone(kind, home, found["metadata"]["uid"])
+
+    async def _gone(self, kind: str, home: HomeRef, uid: str) -> None:
+        """Wait a while: the cluster keeps a claim until it has looked whether a pod uses it."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GONE_SECONDS):
+                while True:
+                    found = await self._cluster.read(kind, home.name)
+                    if found is None or found["metadata"]["uid"] != uid:
+                        return
+                    await asyncio.sleep(_LOOK_SECONDS)
 
     async def _make(self, kind: str, home: HomeRef, report: Report) -> dict[str, Any]:
         report(Progress(Phase.PREPARING, "Making your home", 0.2))
@@ -99,11 +114,12 @@ class Homes:
 
     def _require_theirs(self, kind: str, home: HomeRef, found: dict[str, Any], *, deleting: bool = False) -> None:
         metadata = found.get("metadata") or {}
+        # Whosever it was: when it is gone, the next start makes a new one.
+        if "deletionTimestamp" in metadata and not deleting:
+            raise HomeRefused("Your home is being deleted. Try again in a minute, or tell an administrator.")
         owner = home_from_labels(metadata.get("annotations") or {}, self._hub)
         if owner != home:
             raise HomeRefused(not_theirs("claim" if kind == "persistentvolumeclaims" else "ConfigMap", home, owner))
-        if "deletionTimestamp" in metadata and not deleting:
-            raise HomeRefused("Your home is being deleted. Try again in a minute, or tell an administrator.")
         if (found.get("status") or {}).get("phase") == "Lost" and not deleting:
             raise HomeRefused(
                 f"Your home has lost its storage: the claim {home.name} is bound to a volume that is gone. "
