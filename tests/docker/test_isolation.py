@@ -6,7 +6,6 @@ import json
 import os
 import socket
 import subprocess
-import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,8 +25,10 @@ from stateroom.backends.docker.network import hub_place, isolation_gaps
 from stateroom.backends.memory import Behaviour
 from stateroom.cli.docker import down
 from stateroom.deadline import Deadline
+from stateroom.images import build
 from stateroom.loading import parse_catalog
 from stateroom.names import HELPER, HUB, network_name
+from stateroom.recipes import HUB_IMAGE, hub
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may write packet rules and make namespaces")
 
@@ -321,21 +322,21 @@ def test_without_iptables_it_is_told_what_is_open(
 
 
 @contextmanager
-def hub_in_a_container(ground: Ground) -> Iterator[tuple[str, dict[str, str]]]:
+def hub_in_a_container(ground: Ground, log: Path) -> Iterator[tuple[str, dict[str, str]]]:
     """The container of a hub, on a network that is not its servers', and what it tells once its server runs."""
     client, front = ground.client, f"{ground.name}-front"
+    build(client, hub(), lambda _: None, log)
     ensure_network(client, front, {HUB: ground.hub})
-    here, packages = str(Path(__file__).parents[2]), sysconfig.get_path("purelib")
+    here = str(Path(__file__).parents[2])
     payload = {
-        "Image": BASE_IMAGE,
+        "Image": HUB_IMAGE,
         "User": "0",
         "Labels": {HUB: ground.hub},
-        "Entrypoint": ["/usr/bin/python3", f"{here}/tests/harness/hub_in_container.py"],
+        "Entrypoint": ["/opt/stateroom/bin/python", f"{here}/tests/harness/hub_in_container.py"],
         "Cmd": [ground.hub, stub_image(client, Behaviour.ANSWERS)],
-        "Env": [f"PYTHONPATH={here}/spawner:{here}/tests:{packages}"],
         "HostConfig": {
             "NetworkMode": front,
-            "Binds": ["/var/run/docker.sock:/var/run/docker.sock", f"{here}:{here}:ro", f"{packages}:{packages}:ro"],
+            "Binds": ["/var/run/docker.sock:/var/run/docker.sock", f"{here}:{here}:ro"],
         },
     }
     container = client.create_container_from_config(payload, f"{ground.hub}-hub")["Id"]
@@ -349,8 +350,10 @@ def hub_in_a_container(ground: Ground) -> Iterator[tuple[str, dict[str, str]]]:
     yield container, json.loads(wait_for(told, "the hub's server"))
 
 
-def test_a_hub_in_a_container_and_its_servers_reach_each_other_and_servers_nothing_else(ground: Ground) -> None:
-    with hub_in_a_container(ground) as (hub, told):
+def test_a_hub_in_a_container_and_its_servers_reach_each_other_and_servers_nothing_else(
+    ground: Ground, tmp_path: Path
+) -> None:
+    with hub_in_a_container(ground, tmp_path / "build.log") as (hub, told):
         other = ground.server()
         for server in (told["ada"], told["bob"]):
             assert ground.tried(server, told["name"], 8081) == "open"

@@ -17,11 +17,11 @@ from pathlib import Path
 from traitlets.config import Config
 
 import stateroom
-from contract.engines import BASE_IMAGE
 from stateroom.backends.docker import DockerBackend
 from stateroom.catalog import DockerHome
 from stateroom.deadline import Deadline
 from stateroom.names import HomeRef, ServerRef, network_name
+from stateroom.recipes import UNIFIED
 from stateroom.spec import ServerSpec
 
 _CATALOG = """\
@@ -37,7 +37,7 @@ groups: {{research: {{identity: {{network: {hub}-research}}}}}}
 async def main(hub: str, image: str) -> None:
     c = Config()
     catalog = Path(tempfile.mkdtemp()) / "catalog.yaml"
-    catalog.write_text(_CATALOG.format(hub=hub, image=BASE_IMAGE))
+    catalog.write_text(_CATALOG.format(hub=hub, image=UNIFIED))
     stateroom.configure(c, catalog=catalog, data=catalog.parent)
     for port in (8081, 8082):
         listen(c.JupyterHub.hub_ip, port)
