@@ -635,7 +635,6 @@ TIERS = (
         run_pytest,
         (need_engine, need_image),
         partly=True,
-        beside="podman",
     ),
     Tier(
         "browser",
