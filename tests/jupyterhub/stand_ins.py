@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jupyterhub.tests import mocksu
 from traitlets import default
 
 from contract.engines import BASE_IMAGE, DockerSubject, MemorySubject, build_image
@@ -28,8 +29,21 @@ images: [{{id: image, image: "{image}", default: true}}]
 sizes: [{{id: small, cpu: 0.5, memory: 128 MiB, default: true}}]
 start: {{timeout: {timeout}}}
 """
-# JupyterHub's own test server, which shows its arguments and its environment.
-MOCKSU = f'FROM {BASE_IMAGE}\nCMD ["python3", "-m", "jupyterhub.tests.mocksu"]\n'
+# JupyterHub's own test server, which shows its arguments and its environment. The image has no package's tests.
+MOCKSU = f"""\
+FROM {BASE_IMAGE}
+COPY stub.py /tmp/
+RUN python3 /tmp/stub.py
+CMD ["python3", "-m", "jupyterhub.tests.mocksu"]
+"""
+PUT_THERE = """\
+from pathlib import Path
+import jupyterhub
+folder = Path(jupyterhub.__file__).parent / "tests"
+folder.mkdir(exist_ok=True)
+for name, text in {files!r}.items():
+    (folder / name).write_text(text)
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +69,9 @@ class Place:
 
     def _image(self, behaviour: Behaviour) -> str:
         if behaviour is Behaviour.ANSWERS and isinstance(self.subject, DockerSubject):
-            return build_image(self.subject.client, "stateroom.test/mocksu:1", MOCKSU, "")
+            here = Path(mocksu.__file__).parent
+            files = {name: (here / name).read_text() for name in ("__init__.py", "mocksu.py", "mockservice.py")}
+            return build_image(self.subject.client, "stateroom.test/mocksu:1", MOCKSU, PUT_THERE.format(files=files))
         return self.subject.image(behaviour)
 
 
