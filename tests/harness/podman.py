@@ -44,6 +44,14 @@ def running_podman(folder: Path) -> Iterator[str]:
         service.terminate()
         service.wait()
         subprocess.run([*command, "system", "reset", "--force"], env=environment, capture_output=True, check=False)
+        unmount_below(folder)
+
+
+def unmount_below(folder: Path) -> None:
+    """Podman's reset may leave its storage mounted, and then no later run of pytest could clear the folder away."""
+    mounted = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
+    for place in sorted((place for place in mounted if place.is_relative_to(folder)), reverse=True):
+        subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
 def _answers(socket: Path, service: subprocess.Popen[bytes]) -> bool:
