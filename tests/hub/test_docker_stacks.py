@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import requests
@@ -20,7 +21,8 @@ from harness.hub import Hub, Person
 from harness.skips import program_or_skip
 from stateroom.recipes import UNIFIED
 
-IMAGE = "stateroom.test/docker-stacks:1"
+# Of this run alone: the same tests run beside it with another JupyterHub.
+IMAGE = f"stateroom.test/stacks:{uuid4().hex[:10]}"
 HOME = "/home/jovyan"
 
 # Our image gives the packages; nothing of what starts or configures them is left.
@@ -61,7 +63,7 @@ ENVIRONMENT = "tr '\\0' '\\n' < /proc/$(pgrep --oldest --full bin/jupyterhub-sin
 
 
 @pytest.fixture
-def in_catalog(hub: Hub, original: str) -> Iterator[str]:
+def in_catalog(hub: Hub, person: Person, original: str) -> Iterator[str]:
     """The image's id in the catalog."""
     files = {
         "Dockerfile": DOCKERFILE.encode(),
@@ -78,12 +80,12 @@ def in_catalog(hub: Hub, original: str) -> Iterator[str]:
                 entry.size, entry.mode = len(content), 0o755
                 archive.addfile(entry, io.BytesIO(content))
         context.seek(0)
-        image, _ = hub.servers.engine.images.build(fileobj=context, custom_context=True, tag=IMAGE, forcerm=True)
+        hub.servers.engine.images.build(fileobj=context, custom_context=True, tag=IMAGE, forcerm=True)
     entry = f"images:\n  - {{id: stacks, title: Stacks, image: {IMAGE}}}\n"
     greeting = original.replace("environment: {", "environment: {GREETING: hello, ")
     hub.save_catalog(greeting.replace("images:\n", entry))
     yield "stacks"
-    for container in hub.servers.engine.containers.list(all=True, filters={"ancestor": image.id}):
+    for container in hub.servers.of(person.name):
         container.remove(force=True, v=True)
     hub.servers.engine.images.remove(IMAGE, force=True)
 
