@@ -57,7 +57,7 @@ command = ["jupyterhub-singleuser"] if single else ["jupyter", "lab"]
 os.execvp(command[0], [*command, *shlex.split(os.environ.get("NOTEBOOK_ARGS", "")), *sys.argv[1:]])
 """
 SOURCED = f'export FROM_HOOK="sourced for $JUPYTERHUB_USER"\necho hello > {HOME}/notebooks/from-hook\n'
-RUN = f"#!/bin/sh\nid -un > {HOME}/work/ran\n"
+RUN = f"#!/bin/sh\ncd {HOME}/work && id -un > ran\n"
 
 ENVIRONMENT = "tr '\\0' '\\n' < /proc/$(pgrep --oldest --full bin/jupyterhub-singleuser)/environ"
 
@@ -101,7 +101,7 @@ def test_its_server_answers_with_its_hooks_run_and_the_home_mounted(hub: Hub, pe
     told = {"FROM_HOOK": f"sourced for {person.name}", "GREETING": "hello", "CPU_LIMIT": "1"}
     told |= {"STATEROOM_IMAGE": in_catalog, "STATEROOM_IMAGE_REFERENCE": IMAGE, "LC_ALL": "C.UTF-8"}
     assert {name: server.get(name) for name in told} == told
-    assert said(f"cat {HOME}/work/ran {HOME}/notebooks/from-hook") == "jovyan\nhello"
+    assert said(f"cd {HOME} && cat work/ran notebooks/from-hook") == "jovyan\nhello"
     assert said(f"stat -c '%u %a' {HOME}/notebooks; touch {HOME}/notebooks/mine; pwd").startswith("1000 ")
 
     # What is made in Lab lies in the home, and is there for a server of another image.
