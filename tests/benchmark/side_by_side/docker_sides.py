@@ -141,25 +141,24 @@ class Stateroom(StubSide):
         return f"import stateroom\nstateroom.configure(c, catalog={str(catalog)!r})\n"
 
 
-class DockerSpawner(StubSide):
+class DockerSpawnerSide(DockerSide):
     """As its documentation shows it, with volumes for the homes; containers are reached without published ports."""
 
-    name = "DockerSpawner"
+    def settings(self) -> dict[str, Any]:
+        """What its servers are, beside the container and the home."""
+        raise NotImplementedError
 
     def configuration(self, folder: Path) -> str:  # noqa: ARG002 - see DockerSide
         """See DockerSide."""
-        images = {"stub": self.images.stub, "stubborn": self.images.stubborn, "stalled": self.images.stalled}
         settings = {
-            "image": self.images.stub,
-            "allowed_images": images,
             "remove": True,
             "use_internal_ip": True,
             "network_name": self.network,
             "name_template": f"{self.hub_id}-{{username}}",
             "volumes": {f"{self.hub_id}-{{username}}": f"/home/jovyan/{_MOUNT}"},
-            "mem_limit": f"{_MEMORY_MIB}M",
             "cpu_limit": 1,
             "extra_create_kwargs": {"labels": {HUB: self.hub_id}},
+            **self.settings(),
         }
         return (
             f'c.JupyterHub.spawner_class = "dockerspawner.DockerSpawner"\n'
@@ -174,7 +173,18 @@ class DockerSpawner(StubSide):
     def make_homes(self, users: Sequence[str]) -> None:
         """See DockerSide."""
         for user in users:
-            self.client.create_volume(f"{self.hub_id}-{user}", labels={HUB: self.hub_id})
+            self.client.create_volume(self.container(user), labels={HUB: self.hub_id})
+
+
+class DockerSpawner(DockerSpawnerSide, StubSide):
+    """With the stubs."""
+
+    name = "DockerSpawner"
+
+    def settings(self) -> dict[str, Any]:
+        """See DockerSpawnerSide."""
+        images = {"stub": self.images.stub, "stubborn": self.images.stubborn, "stalled": self.images.stalled}
+        return {"image": self.images.stub, "allowed_images": images, "mem_limit": f"{_MEMORY_MIB}M"}
 
 
 class BareEngine(StubSide):

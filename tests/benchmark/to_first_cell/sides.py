@@ -6,14 +6,13 @@ there from an earlier start, and a form whose button starts the server.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import docker
 
-from benchmark.side_by_side.docker_sides import DockerSide
+from benchmark.side_by_side.docker_sides import DockerSide, DockerSpawnerSide
 from stateroom.images import build
-from stateroom.names import HUB
 from stateroom.recipes import Recipe
 
 MEMORY_MIB = 2048
@@ -60,35 +59,14 @@ class OnStateroom(LabSide):
         return f"import stateroom\nstateroom.configure(c, catalog={str(catalog)!r})\n"
 
 
-class OnDockerSpawner(LabSide):
-    """As its documentation shows it, with a form that asks for nothing: its button is what is clicked."""
+class OnDockerSpawner(DockerSpawnerSide, LabSide):
+    """With a form that asks for nothing: its button is what is clicked."""
 
-    def configuration(self, folder: Path) -> str:  # noqa: ARG002 - see Side
-        """See Side."""
-        settings = {
+    def settings(self) -> dict[str, Any]:
+        """See DockerSpawnerSide."""
+        return {
             "image": self.image,
-            "remove": True,
-            "use_internal_ip": True,
-            "network_name": self.network,
-            "name_template": f"{self.hub_id}-{{username}}",
-            "volumes": {f"{self.hub_id}-{{username}}": _MOUNT},
             "notebook_dir": _MOUNT,
             "mem_limit": f"{MEMORY_MIB}M",
-            "cpu_limit": 1,
             "options_form": "<p>Small: 1 CPU, 2 GiB</p>",
-            "extra_create_kwargs": {"labels": {HUB: self.hub_id}},
         }
-        return (
-            f'c.JupyterHub.spawner_class = "dockerspawner.DockerSpawner"\n'
-            f"c.JupyterHub.hub_ip = {self.gateway!r}\n"
-            f"c.DockerSpawner.update({settings!r})\n"
-        )
-
-    def container(self, user: str) -> str:
-        """See DockerSide."""
-        return f"{self.hub_id}-{user}"
-
-    def make_homes(self, users: Sequence[str]) -> None:
-        """See Side."""
-        for user in users:
-            self.client.create_volume(self.container(user), labels={HUB: self.hub_id})
