@@ -33,25 +33,21 @@ def running_podman(folder: Path) -> Iterator[str]:
     configuration.write_text(_CONFIGURATION)
     environment = {**os.environ, "CONTAINERS_CONF": str(configuration)}
     socket = folder / "podman.sock"
+    serve = ["system", "service", "--time=0", f"unix://{socket}"]
     with (folder / "podman.log").open("wb") as log:
-        service = subprocess.Popen(
-            [*command, "system", "service", "--time=0", f"unix://{socket}"], env=environment, stdout=log, stderr=log
-        )
+        # What it mounts, and what its containers' late clean-up mounts anew after a reset, is mounted in a
+        # namespace that ends with them: a mount that stays keeps every later run of pytest from clearing up.
+        service = subprocess.Popen(["unshare", "--mount", *command, *serve], env=environment, stdout=log, stderr=log)
     try:
         wait_for(lambda: _answers(socket, service), "Podman")
         yield f"unix://{socket}"
     finally:
-        service.terminate()
-        service.wait()
-        subprocess.run([*command, "system", "reset", "--force"], env=environment, capture_output=True, check=False)
-        unmount_below(folder)
-
-
-def unmount_below(folder: Path) -> None:
-    """Podman's reset may leave its storage mounted, and then no later run of pytest could clear the folder away."""
-    mounted = [Path(line.split()[1]) for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for place in sorted((place for place in mounted if place.is_relative_to(folder)), reverse=True):
-        subprocess.run(["umount", "--lazy", str(place)], check=True)
+        with Path(f"/proc/{service.pid}/ns/mnt").open("rb") as mounts:
+            service.terminate()
+            service.wait()
+            enter = ["nsenter", f"--mount=/proc/self/fd/{mounts.fileno()}"]
+            reset = [*enter, *command, "system", "reset", "--force"]
+            subprocess.run(reset, env=environment, capture_output=True, check=False, pass_fds=[mounts.fileno()])
 
 
 def _answers(socket: Path, service: subprocess.Popen[bytes]) -> bool:
