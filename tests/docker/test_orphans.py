@@ -88,6 +88,7 @@ def test_old_builds_go_and_what_was_made_of_ours_stays(client: docker.APIClient)
     made = {
         "old": build(client, f"FROM {BASE_IMAGE}\n", **{SOURCE_LABEL: "test"}),
         "derived": build(client, f"FROM {BASE_IMAGE}\nENV A=b\n"),
+        "other's stage": build(client, f"FROM {BASE_IMAGE}\nLABEL {STAGE_LABEL}=other\nENV A=1\n"),
         "old stage": build(client, f"FROM {BASE_IMAGE}\nLABEL {STAGE_LABEL}=test\nENV A=1\n"),
     }
     time.sleep(1.1)  # the engine tells the age of an image in whole seconds
@@ -95,7 +96,7 @@ def test_old_builds_go_and_what_was_made_of_ours_stays(client: docker.APIClient)
     try:
         found = {orphan.id: orphan for orphan in superseded_images(client, [], time.time() + 2 * HOUR)}
         assert {made["old"], made["old stage"]} <= found.keys()
-        assert made["derived"] not in found
+        assert not {made["derived"], made["other's stage"], made["stage"]} & found.keys()
         assert not {made["old"]} & {orphan.id for orphan in superseded_images(client, [], time.time())}
         used = [{"ImageID": made["old"]}]
         assert made["old"] not in {orphan.id for orphan in superseded_images(client, used, time.time() + 2 * HOUR)}

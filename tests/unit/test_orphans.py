@@ -163,8 +163,8 @@ class TestNetworks:
 
 
 class TestImages:
-    def image(self, name: str, age: float = 2 * HOUR) -> dict[str, Any]:
-        return {"Id": name, "Created": int(NOW - age)}
+    def image(self, name: str, age: float = 2 * HOUR, stage: str = "unified") -> dict[str, Any]:
+        return {"Id": name, "Created": int(NOW - age), "Labels": {STAGE_LABEL: stage}}
 
     def ids(self, engine: Any) -> list[str]:
         return [orphan.id for orphan in superseded_images(engine, engine.listed, NOW)]
@@ -179,7 +179,12 @@ class TestImages:
         engine.steps = dict.fromkeys(["used", "new"], SOURCE_LABEL)
         assert self.ids(engine) == []
 
-    def test_the_newest_stage_stays(self) -> None:
+    def test_the_newest_stage_of_each_image_stays(self) -> None:
+        others = [self.image("of the hub", 8 * HOUR, "hub"), self.image("old one of the hub", 9 * HOUR, "hub")]
+        stages = [self.image("newest", 2 * HOUR), *others, self.image("old", 5 * HOUR)]
+        assert self.ids(Engine([], {STAGE_LABEL: stages})) == ["old one of the hub", "old"]
+
+    def test_of_one_images_stages_the_newest_stays(self) -> None:
         stages = [self.image("newest", 2 * HOUR), self.image("oldest", 9 * HOUR), self.image("old", 5 * HOUR)]
         assert self.ids(Engine([], {STAGE_LABEL: stages})) == ["oldest", "old"]
 

@@ -93,12 +93,14 @@ def unused_networks(networks: Iterable[Listed], containers: Iterable[Listed]) ->
 def superseded_images(engine: docker.APIClient, containers: Iterable[Listed], now: float) -> list[Orphan]:
     """Old builds of the images that ship with Stateroom, and first stages of old builds.
 
-    The newest stage stays, since it makes the next build quick. An image that
-    somebody made of ours has our label too, but not in its last step.
+    The newest stage of each image stays, since it makes its next build quick. An
+    image that somebody made of ours has our label too, but not in its last step.
     """
     used = {container["ImageID"] for container in containers}
     builds = [image for image in _unnamed(engine, SOURCE_LABEL) if is_build(engine, image["Id"])]
-    stages = sorted(_unnamed(engine, STAGE_LABEL), key=lambda image: int(image["Created"]))[:-1]
+    stages = sorted(_unnamed(engine, STAGE_LABEL), key=lambda image: int(image["Created"]))
+    newest = {image["Labels"][STAGE_LABEL]: image["Id"] for image in stages}
+    stages = [image for image in stages if image["Id"] not in newest.values()]
     return [
         Orphan(Kind.IMAGE, image["Id"], image["Id"].removeprefix("sha256:")[:12], f"{what} that has been superseded")
         for images, what in ((builds, "build of an image of ours"), (stages, "first stage of a build"))
