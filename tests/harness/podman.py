@@ -40,14 +40,22 @@ def running_podman(folder: Path) -> Iterator[str]:
         service = subprocess.Popen(["unshare", "--mount", *command, *serve], env=environment, stdout=log, stderr=log)
     try:
         wait_for(lambda: _answers(socket, service), "Podman")
-        yield f"unix://{socket}"
-    finally:
-        with Path(f"/proc/{service.pid}/ns/mnt").open("rb") as mounts:
-            service.terminate()
-            service.wait()
+        with Path(f"/proc/{service.pid}/ns/mnt").open("rb") as mounts:  # which stays, should Podman end by itself
             enter = ["nsenter", f"--mount=/proc/self/fd/{mounts.fileno()}"]
             reset = [*enter, *command, "system", "reset", "--force"]
-            subprocess.run(reset, env=environment, capture_output=True, check=False, pass_fds=[mounts.fileno()])
+            try:
+                yield f"unix://{socket}"
+            finally:
+                _end(service)
+                subprocess.run(reset, env=environment, capture_output=True, check=False, pass_fds=[mounts.fileno()])
+    finally:
+        _end(service)
+
+
+def _end(service: subprocess.Popen[bytes]) -> None:
+    """Idempotent."""
+    service.terminate()
+    service.wait()
 
 
 def _answers(socket: Path, service: subprocess.Popen[bytes]) -> bool:
