@@ -26,6 +26,9 @@ c.JupyterHub.allow_named_servers = True
 for file in sorted(further.glob("*.yaml")):
     c.merge(Config(yaml.safe_load(file.read_text()) or {}))
 
+if "STATEROOM_HOST_NAMES" in os.environ and "subdomain_host" not in c.JupyterHub:
+    c.JupyterHub.subdomain_host = os.environ["STATEROOM_HOST_NAMES"]
+
 hub_id = os.environ.get("STATEROOM_HUB_ID", "")
 stateroom.configure(c, catalog=catalog, backend="kubernetes", data=data, hub_id=hub_id)
 

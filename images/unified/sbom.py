@@ -1,6 +1,6 @@
 """Write the bill of materials: what Debian and Python have installed, with versions and licences.
 
-The build runs it: `sbom.py DPKG-STATUS SITE-PACKAGES...`. The result is CycloneDX JSON.
+The build runs it: `sbom.py ROOT SITE-PACKAGES...`, where ROOT is the image's root. The result is CycloneDX JSON.
 """
 # ruff: noqa: INP001, T201 - the build runs it and takes what it prints
 
@@ -20,10 +20,10 @@ from packageurl import PackageURL
 LICENCES = LicenseFactory()
 
 
-def main(status: str, *folders: str) -> None:
+def main(root: str, *folders: str) -> None:
     bom = Bom()
     bom.metadata.component = Component(name="stateroom/unified", type=ComponentType.CONTAINER, bom_ref="image")
-    bom.components.update(debian(Path(status).read_text()))
+    bom.components.update(debian(Path(root)))
     bom.components.update(component(found) for found in distributions(path=list(folders)))
     written = JsonV1Dot6(bom).output_as_string(indent=1)
     if error := JsonStrictValidator(SchemaVersion.V1_6).validate_str(written):
@@ -31,13 +31,14 @@ def main(status: str, *folders: str) -> None:
     print(written)
 
 
-def debian(status: str):
+def debian(root: Path):
+    status = (root / "var/lib/dpkg/status").read_text()
     for paragraph in status.strip().split("\n\n"):
         fields = dict(re.findall(r"^([A-Z][\w-]*): (.*)$", paragraph, flags=re.MULTILINE))
         if fields["Status"].endswith(" installed"):
             package, version, architecture = fields["Package"], fields["Version"], fields["Architecture"]
             url = PackageURL("deb", "debian", package, version, {"arch": architecture})
-            names = sorted(licences_of(Path("/usr/share/doc") / package / "copyright"))
+            names = sorted(licences_of(root / "usr/share/doc" / package / "copyright"))
             yield Component(
                 name=package,
                 version=version,

@@ -9,8 +9,11 @@ one_time() { find "$1" -exec touch --no-dereference --date="${date}T00:00Z" {} +
 # The tests of the libraries are nobody's here.
 find "$1/lib" -type d -name tests -prune -exec rm -r {} +
 find "$1/lib" -name '*.pyc' -delete
-one_time "$1"
-# One process and one order of hashes: else a few modules come out in one of two ways.
-PYTHONHASHSEED=0 python3 -m compileall -q -s "$1" -p /opt/stateroom "$1/lib"
+rm -f "$1/.lock" # uv's
+one_time "$1/lib"
+# One order of hashes, and in each process the same modules in the same order: what a process has
+# compiled before changes how a few modules come out.
+find "$1/lib" -name '*.py' | LC_ALL=C sort | \
+    PYTHONHASHSEED=0 xargs --max-procs "$(nproc)" --max-args 500 python3 -m compileall -q -s "$1" -p /opt/stateroom
 chmod -R g+w "$1"
 one_time "$1"

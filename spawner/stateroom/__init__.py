@@ -4,22 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from stateroom.configuration import configure as configure
-    from stateroom.spawner import StateroomSpawner as StateroomSpawner
+from stateroom.common.version import __version__
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from stateroom.hub.configure import configure as configure
+    from stateroom.hub.spawner import StateroomSpawner as StateroomSpawner
+
 __all__ = ["StateroomSpawner", "__version__", "configure"]
 
 
 def __getattr__(name: str) -> Any:
     """Import the hub's side only when asked for, so that the core stays free of JupyterHub."""
     if name == "StateroomSpawner":
-        from stateroom.spawner import StateroomSpawner  # noqa: PLC0415
+        from stateroom.hub.spawner import StateroomSpawner  # noqa: PLC0415
 
         return StateroomSpawner
     if name == "configure":
-        from stateroom.configuration import configure  # noqa: PLC0415
+        from stateroom.hub.configure import configure  # noqa: PLC0415
 
         return configure
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

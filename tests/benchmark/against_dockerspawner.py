@@ -35,11 +35,11 @@ from benchmark.side_by_side.report import machine
 from benchmark.side_by_side.turns import EXTRA, REST, burst_rounds, crowd, singles
 from contract.engines import BASE_IMAGE, remove_all_of
 from harness.engine_proxy import EngineProxy
-from stateroom.backends.docker.firewall import lift_isolation
-from stateroom.cli.data import DataFolder
-from stateroom.cli.proxy import install_proxy
+from stateroom.backends.docker.packet_filter import lift_isolation
 from stateroom.cli.screen import Screen
-from stateroom.errors import SetupError
+from stateroom.common.errors import SetupError
+from stateroom.operations.local.data import DataFolder
+from stateroom.operations.local.proxy import install_proxy
 
 _README = Path(__file__).with_name("README.md")
 _PROGRAMS = Path(__file__).parents[2] / ".cache" / "benchmark"

@@ -32,10 +32,10 @@ from harness import cluster
 from harness.api_proxy import ApiProxy
 from harness.cluster import ClusterError
 from harness.pods import namespace_of_its_own
-from stateroom.cli.data import DataFolder
-from stateroom.cli.proxy import install_proxy
 from stateroom.cli.screen import Screen
-from stateroom.errors import BackendError, SetupError
+from stateroom.common.errors import BackendError, SetupError
+from stateroom.operations.local.data import DataFolder
+from stateroom.operations.local.proxy import install_proxy
 
 _README = Path(__file__).with_name("README.md")
 _PROGRAMS = Path(__file__).parents[2] / ".cache" / "benchmark"

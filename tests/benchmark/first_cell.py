@@ -51,11 +51,11 @@ from benchmark.to_first_cell.report import PEER, PLAIN, UNIFIED, Journey, Reques
 from benchmark.to_first_cell.server_start import ServerStarts
 from benchmark.to_first_cell.sides import LabSide, OnDockerSpawner, OnStateroom, make_plain_lab
 from benchmark.to_first_cell.using import use_all
-from stateroom import recipes
-from stateroom.cli.data import DataFolder
-from stateroom.cli.proxy import install_proxy
 from stateroom.cli.screen import Screen
-from stateroom.errors import SetupError
+from stateroom.common.errors import SetupError
+from stateroom.images import sources as recipes
+from stateroom.operations.local.data import DataFolder
+from stateroom.operations.local.proxy import install_proxy
 
 _ROOT = Path(__file__).parents[2]
 _README = _ROOT / "images" / "README.md"

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from stateroom.choice import choose
-from stateroom.form import FormState, render_form
-from stateroom.loading import load_catalog
-from stateroom.policy import Allowance, Person, allowance_for
-from stateroom.schema import schema_from_allowance
+from stateroom.catalog.load import load_catalog
+from stateroom.hub.form.render import render_form
+from stateroom.hub.form.state import FormState
+from stateroom.offers.allowance import Allowance, Person, allowance_for
+from stateroom.offers.choice import choose
+from stateroom.offers.schema import schema_from_allowance
 
 IMAGES, SIZES, GROUPS = 500, 200, 1000
 ROUNDS = 20

@@ -32,7 +32,8 @@ from benchmark.side_by_side.report import Row, machine, table
 from harness import cluster
 from harness.cluster import FAKE_PODS, ClusterError
 from harness.pods import namespace_of_its_own
-from stateroom.errors import BackendError
+from stateroom.common.errors import BackendError
+from stateroom.workloads.names import ServerRef
 
 _NOBODY = "benchmark-nobody"  # a hub without servers
 _PODS_A_NODE = 1000
@@ -52,7 +53,7 @@ class Plan:
     @property
     def nodes(self) -> int:
         """How many have room for all."""
-        return (self.many + self.starts) // _PODS_A_NODE + 1
+        return nodes_for(self.many + self.starts)
 
 
 QUICK = Plan(few=20, many=500, starts=20, idle_seconds=15)
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str]) -> int:
     plan = QUICK if asked.quick else Plan()
     try:
         with taken_down() as stack:
-            set_up(stack, plan)
+            set_up(stack, plan.nodes)
             results = asyncio.run(measured(stack, plan, why=asked.why))
     except KeyboardInterrupt:
         print("\nInterrupted; what was made is removed.", file=sys.stderr)
@@ -98,13 +99,18 @@ def main(arguments: Sequence[str]) -> int:
     return 1 if any(row.met is False for row in lines) else 0
 
 
-def set_up(stack: ExitStack, plan: Plan) -> None:
-    """A cluster of pretence; the stack takes it down again."""
+def nodes_for(servers: int) -> int:
+    """Return how many nodes have room for so many servers."""
+    return servers // _PODS_A_NODE + 1
+
+
+def set_up(stack: ExitStack, nodes: int) -> None:
+    """Start a cluster whose nodes only pretend; the stack takes it down again."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stateroom-scale-")))
     say("starting an API server without nodes")
     stack.callback(cluster.down, folder)
     os.environ["STATEROOM_TEST_KUBECONFIG"] = str(cluster.up(folder, node=False))
-    cluster.fake_nodes(folder, plan.nodes, FAKE_PODS, _PODS_A_NODE)
+    cluster.fake_nodes(folder, nodes, FAKE_PODS, _PODS_A_NODE)
     stack.enter_context(answered_here(FAKE_PODS))
 
 
@@ -126,7 +132,7 @@ async def measured(stack: ExitStack, plan: Plan, *, why: bool) -> Results:
     await make_servers(namespace, hub, range(plan.few, plan.many), plan.nodes)
     await asyncio.sleep(_REST)
     say("restarts, and hubs that are idle while pods change")
-    async with trickle(namespace, hub, plan.many):
+    async with trickle(namespace, [ServerRef(hub, f"user{number}").name for number in range(plan.many)]):
         figures = {
             f"{what} {whose}": await process(what, whose, seconds=plan.idle_seconds if whose == hub else 1)
             for what in ("adopt", "reflect")

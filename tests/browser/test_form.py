@@ -12,11 +12,11 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from harness.hub import ON_ANY_MACHINE, Hub, Person
-from stateroom.choice import choose
-from stateroom.form import options_from_form
-from stateroom.loading import parse_catalog
-from stateroom.policy import Person as Somebody
-from stateroom.policy import allowance_for
+from stateroom.catalog.load import parse_catalog
+from stateroom.hub.form.request import options_from_form
+from stateroom.offers.allowance import Person as Somebody
+from stateroom.offers.allowance import allowance_for
+from stateroom.offers.choice import choose
 
 from .conftest import Enter, Look
 

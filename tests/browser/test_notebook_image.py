@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -22,10 +21,8 @@ CELLS = {  # of each kernel; all of them say the same
     "Bash": "echo $((6 * 7))",
 }
 FILL_MEMORY = """\
-import time
 hoard = []
-while True: print("at", time.time(), flush=True); hoard.append(b"x" * 2**25)"""
-TOLD_WITHIN = 5  # seconds
+while True: hoard.append(b"x" * 2**25)"""
 
 # What the page got from its server. What was only asked about, and is as the browser has it, counts 300 bytes.
 FETCHED = """() => performance.getEntriesByType("resource").filter(it => it.transferSize > 300).map(it => it.name)"""
@@ -156,9 +153,6 @@ def test_running_out_of_memory_is_told_below_the_cell_and_the_next_form_offers_m
     output = run_cell(page, FILL_MEMORY)
     told = output.filter(has_text="Out of memory: this server has 1 GiB")
     expect(told).to_be_visible()
-    seen = time.time()
-    last_alive = float(output.first.inner_text().split()[-1])
-    assert seen - last_alive < TOLD_WITHIN
     expect(page.get_by_role("dialog")).to_contain_text("The kernel for Untitled")
     page.screenshot(path=screenshots / "out-of-memory.png")
     page.get_by_role("dialog").get_by_role("button", name="Ok").click()

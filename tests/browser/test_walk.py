@@ -13,7 +13,7 @@ from pathlib import Path
 from docker.models.containers import Container
 from playwright.sync_api import Page, ViewportSize, expect
 
-from harness.hub import Hub, wait_for
+from harness.hub import PATIENCE, Hub, wait_for
 from harness.walk import WHERE_AND_HOW_MUCH, log_in, make_notebook, run_cell, save_notebook, stop_server
 
 from .conftest import Look
@@ -90,7 +90,7 @@ def held_while_starting(hub: Hub, user: str) -> Iterator[None]:
         try:
             yield
         finally:
-            frozen.result().unpause()
+            frozen.result(PATIENCE).unpause()
 
 
 def keep_picture_for_readme(page: Page, picture: Path) -> None:
@@ -104,3 +104,26 @@ def keep_picture_for_readme(page: Page, picture: Path) -> None:
     assert picture.stat().st_size < LARGEST_PICTURE
     if os.environ.get("STATEROOM_README_PICTURE"):
         shutil.copyfile(picture, README_PICTURE)
+
+
+def test_a_person_changes_their_password(hub: Hub, page: Page, look: Look) -> None:
+    person = hub.person()
+    log_in(page, hub, person.name, person.password)
+    page.get_by_role("link", name="Password").click()
+    expect(page.get_by_role("heading", name="Your password")).to_be_visible()
+    look(page, "password")
+
+    def submit(new: str, again: str) -> None:
+        page.get_by_label("Current password").fill(person.password)
+        page.get_by_label("New password", exact=True).fill(new)
+        page.get_by_label("New password once more").fill(again)
+        page.get_by_role("button", name="Change it").click()
+
+    submit("a longer password", "another one")
+    expect(page.get_by_role("alert")).to_have_text("The two new passwords differ.")
+    look(page, "password-refused")
+    submit("a longer password", "a longer password")
+    expect(page.get_by_role("status")).to_have_text("Your password is changed.")
+    look(page, "password-changed")
+    page.get_by_role("link", name="Home", exact=True).click()
+    expect(page.locator("#login_widget")).to_contain_text(person.name)

@@ -9,7 +9,7 @@ import pytest
 from harness.images import engine_with
 from harness.pods import core, in_cluster
 from harness.release import Release, release_of_its_own
-from stateroom.recipes import HUB_IMAGE, PROXY_IMAGE, UNIFIED, hub, proxy
+from stateroom.images.sources import HUB_IMAGE, PROXY_IMAGE, UNIFIED, hub, proxy
 
 
 @pytest.fixture(scope="session")

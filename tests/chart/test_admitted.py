@@ -80,6 +80,7 @@ def test_a_cluster_takes_it(namespaces: tuple[str, str], switch: str, apart: boo
         capture_output=True,
         text=True,
         check=False,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == "", "the cluster warns"

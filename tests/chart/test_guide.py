@@ -25,11 +25,13 @@ import requests
 import yaml
 
 from harness import cluster, helm
+from harness.certificates import make_certificate
 from harness.helm import CHART
 from harness.hub import wait_for, xsrf
 from harness.pods import core, kubectl, kubectl_program, read_or_none, service_account_is_there, until
 from harness.release import Release
-from stateroom.recipes import UNIFIED
+from harness.resolver import leading_to
+from stateroom.images.sources import UNIFIED
 
 README = (CHART / "README.md").read_text()
 GUIDE = README[README.index("## From an empty cluster") : README.index("## Day by day")]
@@ -41,6 +43,7 @@ COMMANDS = [
 CATALOG, VALUES = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
 NOT_HERE = ("stateroom images build", "stateroom images push")  # tests of the images themselves run them
 CLIENT_SECRET = "xyz"
+HOST = "hub.example.org"
 
 
 class Provider(BaseHTTPRequestHandler):
@@ -85,7 +88,7 @@ def provider() -> Iterator[str]:
             yield f"http://{cluster.HOST}:{server.server_address[1]}"
         finally:
             server.shutdown()
-            thread.join()
+            thread.join(30)
 
 
 @pytest.fixture(scope="module")
@@ -95,21 +98,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "catalog.yaml").write_text(CATALOG)
     (folder / "values.yaml").write_text(VALUES)
     (folder / "helm").symlink_to(CHART.parent)
-    certificate = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "1",
-        "-subj",
-        "/CN=hub.example.org",
-    ]
-    subprocess.run(
-        [*certificate, "-keyout", folder / "tls.key", "-out", folder / "tls.crt"], check=True, capture_output=True
-    )
+    make_certificate(folder / "tls.crt", folder / "tls.key", HOST)
     return folder
 
 
@@ -131,19 +120,21 @@ def test_the_guide_leads_to_a_login_and_a_server(folder: Path) -> None:
                 followed(command, folder)
         release = Release("hub", "notebooks")
         (ingress,) = json.loads(release.kubectl("get", "ingress", "--output=json"))["items"]
-        assert ingress["spec"]["tls"] == [{"hosts": ["hub.example.org"], "secretName": "hub-tls"}]
+        assert ingress["spec"]["tls"] == [{"hosts": ["hub.example.org", "*.hub.example.org"], "secretName": "hub-tls"}]
 
-        with requests.Session() as ada:
-            landed = ada.get(f"{release.url}/hub/oauth_login", timeout=30)
+        with requests.Session() as ada, leading_to(urlsplit(release.url).hostname or "", HOST):
+            hub = release.url.replace(urlsplit(release.url).hostname or "", HOST)
+            landed = ada.get(f"{hub}/hub/oauth_login", timeout=30)
             assert landed.ok
             assert "/hub/spawn" in landed.url or "/hub/home" in landed.url, landed.url
-            page = f"{release.url}/hub/spawn/ada"
+            page = f"{hub}/hub/spawn/ada"
             assert "Standard" in ada.get(page, timeout=30).text
             answer = ada.post(page, data={"_xsrf": xsrf(ada), "size": "small"}, allow_redirects=False, timeout=30)
             assert answer.status_code == 302, answer.text
-            lab = f"{release.url}/user/ada/lab"
+            own = hub.replace(HOST, f"ada.{HOST}")
+            lab = f"{own}/user/ada/lab"
             wait_for(lambda: ada.get(lab, timeout=30).url.startswith(lab), "ada's server", pause=1)
-            assert ada.get(f"{release.url}/user/ada/api/status", timeout=30).ok
+            assert ada.get(f"{own}/user/ada/api/status", timeout=30).ok
         said = release.helm("uninstall", "hub", "--wait")
         assert "1 stopped" in said
 
@@ -157,7 +148,8 @@ def of_this_machine(address: str) -> dict[str, object]:
         "catalog": catalog,
         "hub": {
             "config": {
-                "JupyterHub": {"authenticator_class": "generic-oauth"},
+                # The test comes in by the Service, without TLS.
+                "JupyterHub": {"authenticator_class": "generic-oauth", "subdomain_host": f"http://{HOST}"},
                 "OAuthenticator": {"oauth_callback_url": ""},
                 "GenericOAuthenticator": {
                     "authorize_url": f"{address}/authorize",
@@ -183,6 +175,7 @@ def followed(command: str, folder: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
+        timeout=600,
     )
     assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
     if command.startswith("kubectl create namespace"):

@@ -12,7 +12,7 @@ from harness.hub import wait_for
 from harness.pods import kubectl
 from harness.release import PASSWORD, Release
 from harness.walk import WHERE_AND_HOW_MUCH, log_in, make_notebook, run_cell, save_notebook, stop_server
-from stateroom.backends.kubernetes.rights import RIGHTS
+from stateroom.backends.kubernetes.rbac import RIGHTS
 
 
 def test_a_person_logs_in_picks_a_size_and_works(release: Release, page: Page, screenshots: Path) -> None:
@@ -48,6 +48,7 @@ def test_the_notes_give_the_next_commands_and_they_work(release: Release) -> Non
     notes = release.helm("get", "notes", release.name)
     assert f"kubectl --namespace {release.namespace} port-forward service/hub-proxy 8000:http" in notes
     assert "NOBODY CAN LOG IN" not in notes
+    assert "ALL USERS' SERVERS SHARE ONE HOST NAME: whoever opens a page of another user's server" in notes
     commands = re.findall(r"^    kubectl (.*)$", notes, re.MULTILINE)
     ran = [command for command in commands if "port-forward" not in command]
     assert [command.split()[-1] for command in ran] == ["deployment/hub-hub", "doctor", "homes"]

@@ -15,7 +15,7 @@ from harness.hub import Person
 from harness.outside import CONNECT, METADATA, SOMEWHERE, listening, outside
 from harness.pods import core, delete_at_once, in_cluster, until
 from harness.release import SMALL, Release
-from stateroom.recipes import HUB_IMAGE
+from stateroom.images.sources import HUB_IMAGE
 
 STRANGER = "stranger"  # a pod that belongs to nobody
 

@@ -14,8 +14,8 @@ import yaml
 from harness.helm import CHART, VALUES, HelmRefused, Json, Objects, chart_of, helm, render
 from stateroom import __version__
 from stateroom.backends.kubernetes.manifests import selector
-from stateroom.backends.kubernetes.rights import role
-from stateroom.recipes import HUB_IMAGE, PROXY_IMAGE
+from stateroom.backends.kubernetes.rbac import role
+from stateroom.images.sources import HUB_IMAGE, PROXY_IMAGE
 
 TEMPLATES = CHART / "templates"
 # With every part of the chart there is.
@@ -389,11 +389,12 @@ def test_an_ingress_leads_from_the_host_to_the_proxy() -> None:
     ingress = render(values).named("Ingress", "hub")
     assert ingress["metadata"]["annotations"] == {"a": "b"}
     assert ingress["spec"]["ingressClassName"] == "nginx"
-    (rule,) = ingress["spec"]["rules"]
-    assert rule["host"] == "hub.example.org"
-    (path,) = rule["http"]["paths"]
-    assert (path["path"], path["pathType"]) == ("/", "Prefix")
-    assert path["backend"] == {"service": {"name": "hub-proxy", "port": {"name": "http"}}}
+    rules = ingress["spec"]["rules"]
+    assert [rule["host"] for rule in rules] == ["hub.example.org", "*.hub.example.org"]
+    for rule in rules:
+        (path,) = rule["http"]["paths"]
+        assert (path["path"], path["pathType"]) == ("/", "Prefix")
+        assert path["backend"] == {"service": {"name": "hub-proxy", "port": {"name": "http"}}}
     assert "tls" not in ingress["spec"]
 
 
@@ -401,7 +402,25 @@ def test_an_ingress_has_a_certificate() -> None:
     ingress = render({"host": "a.example.org", "ingress": {"enabled": True, "tls_secret": "cert"}}).named(
         "Ingress", "hub"
     )
-    assert ingress["spec"]["tls"] == [{"hosts": ["a.example.org"], "secretName": "cert"}]
+    assert ingress["spec"]["tls"] == [{"hosts": ["a.example.org", "*.a.example.org"], "secretName": "cert"}]
+
+
+@pytest.mark.parametrize(
+    ("values", "url"),
+    [
+        ({}, None),
+        ({"host": "a.example.org"}, "http://a.example.org"),
+        ({"host": "a.example.org", "ingress": {"enabled": True, "tls_secret": "cert"}}, "https://a.example.org"),
+        ({"host": "a.example.org", "host_names": False}, ""),
+    ],
+)
+def test_users_servers_have_host_names_unless_an_admin_gives_them_up(values: Json, url: str | None) -> None:
+    rendered = render(values)
+    hub = rendered.named("Deployment", "hub-hub")["spec"]["template"]["spec"]["containers"][0]
+    environment = {one["name"]: one.get("value") for one in hub["env"]}
+    assert environment.get("STATEROOM_HOST_NAMES") == url
+    proxy = rendered.named("Deployment", "hub-proxy")["spec"]["template"]["spec"]["containers"][0]
+    assert ("--host-routing" in proxy["args"]) is bool(url)
 
 
 def test_a_route_leads_from_a_gateway_to_the_proxy() -> None:
@@ -411,7 +430,7 @@ def test_a_route_leads_from_a_gateway_to_the_proxy() -> None:
         "proxy": {"service": {"port": 8080}},
     }
     route = render(values).named("HTTPRoute", "hub")["spec"]
-    assert route["hostnames"] == ["hub.example.org"]
+    assert route["hostnames"] == ["hub.example.org", "*.hub.example.org"]
     assert route["parentRefs"] == [{"name": "front", "namespace": "gateways", "sectionName": "https"}]
     assert route["rules"][0]["backendRefs"] == [{"name": "hub-proxy", "port": 8080}]
 

@@ -17,7 +17,7 @@ from harness.pods import core, in_cluster, until
 from harness.release import SMALL, Release, release_of_its_own
 from stateroom import __version__
 from stateroom.backends.docker.engine import connect
-from stateroom.recipes import HUB_IMAGE
+from stateroom.images.sources import HUB_IMAGE
 
 OTHER_CATALOG = CATALOG.replace("{id: small,    title: Small,", "{id: small,    title: Petite,")
 BROKEN_CATALOG = CATALOG.replace("memory: 1 GiB", "memroy: 1 GiB")

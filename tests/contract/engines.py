@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
@@ -17,17 +18,21 @@ from docker.errors import DockerException, ImageNotFound
 
 from harness.pods import inside, kill_in_cluster, namespace_of_its_own, tiny_image
 from harness.servers import remove_network
-from stateroom.backends.base import Backend
-from stateroom.backends.docker import DockerBackend
+from harness.workloads import a_server
+from stateroom.backends.base import Backend, Life
+from stateroom.backends.docker import DockerBackend, DockerSettings
 from stateroom.backends.docker.engine import connect, ensure_network
-from stateroom.backends.docker.firewall import lift_isolation
+from stateroom.backends.docker.packet_filter import lift_isolation
 from stateroom.backends.kubernetes import KubernetesBackend
 from stateroom.backends.kubernetes.manifests import Site
 from stateroom.backends.memory import Behaviour, MemoryBackend
-from stateroom.catalog import DockerHome
-from stateroom.names import HUB, HomeRef, ServerRef, network_name
-from stateroom.quantity import Machine
-from stateroom.spec import ServerSpec
+from stateroom.catalog.storage import DockerHome
+from stateroom.common.deadline import Deadline
+from stateroom.common.labels import HUB
+from stateroom.common.quantity import Machine
+from stateroom.workloads.names import ServerRef, network_name
+from stateroom.workloads.progress import Progress
+from stateroom.workloads.server import Server
 
 MIB = 1024**2
 TOKEN = "token-that-nobody-may-see"
@@ -47,21 +52,34 @@ class Subject(Protocol):
     def environment(self, ref: ServerRef) -> dict[str, str]: ...
 
 
-def make_spec(subject: Subject, user: str = "ada", server: str = "", **changes: object) -> ServerSpec:
-    ref = ServerRef(subject.hub, user, server)
-    base_url = f"/user/{user}/{server}/".replace("//", "/")
-    fields: dict[str, object] = {
-        "ref": ref,
-        "home": HomeRef(subject.hub, user, 1),
-        "image": changes.get("image") or subject.image(Behaviour.ANSWERS),
-        "cpu": 500,
-        "memory": 128 * MIB,
-        "base_url": base_url,
-        "mount": "notebooks",
-        "environment": {"JUPYTERHUB_SERVICE_PREFIX": base_url},
-        "secrets": {"JUPYTERHUB_API_TOKEN": TOKEN},
-    }
-    return ServerSpec(**(fields | changes))  # type: ignore[arg-type]
+def make_spec(subject: Subject, user: str = "ada", server: str = "", **changes: object) -> Server:
+    changes.setdefault("secrets", {"JUPYTERHUB_API_TOKEN": TOKEN})
+    if "image" not in changes:  # building it takes an engine whose logins can be read
+        changes["image"] = subject.image(Behaviour.ANSWERS)
+    return a_server(subject.hub, user, server, **changes)
+
+
+def soon(seconds: float = 90) -> Deadline:
+    return Deadline.after(seconds, "waiting for the server to answer")
+
+
+def unheard(_: Progress) -> None:
+    pass
+
+
+_starts = count(1)
+
+
+async def start(subject: Subject, spec: Server) -> str:
+    """Start a server with a token of its own, as the hub does: what belonged to its last pod outlasts the pod."""
+    secrets = {**spec.container.secrets, "JUPYTERHUB_API_TOKEN": f"{TOKEN}-{next(_starts)}"}
+    anew = replace(spec, container=replace(spec.container, secrets=secrets))
+    return await subject.backend.servers.start(anew, soon(), unheard)
+
+
+async def absent(subject: Subject, ref: ServerRef) -> bool:
+    listed = [server.ref for server in await subject.backend.servers.list()]
+    return (await subject.backend.servers.state(ref)).life is Life.ABSENT and ref not in listed
 
 
 @dataclass
@@ -74,10 +92,10 @@ class MemorySubject:
         return memory_image(behaviour)
 
     def kill(self, ref: ServerRef) -> None:
-        self.backend.kill(ref)
+        self.backend.servers.kill(ref)
 
     def environment(self, ref: ServerRef) -> dict[str, str]:
-        return self.backend.environment(ref)
+        return self.backend.servers.environment(ref)
 
 
 @dataclass
@@ -85,8 +103,11 @@ class DockerSubject:
     hub: str
     backend: DockerBackend
     client: docker.APIClient
-    network: str
-    homes: DockerHome
+    settings: DockerSettings
+
+    def another_process(self) -> DockerBackend:
+        """As a hub that is started again: with nothing in mind."""
+        return DockerBackend(self.hub, lambda: self.settings)
 
     @property
     def machine(self) -> Machine:
@@ -129,9 +150,10 @@ async def docker_subject(homes: DockerHome | None = None, hub_id: str = "") -> A
     with engine_client() as client, hub_of_its_own(client, hub_id) as hub:
         network = network_name(hub)
         ensure_network(client, network, {HUB: hub})
-        homes = homes or DockerHome()
-        backend = DockerBackend(hub, network, homes)
-        yield DockerSubject(hub, backend, client, network, homes)
+        settings = DockerSettings(network, homes or DockerHome())
+        backend = DockerBackend(hub, lambda: subject.settings)
+        subject = DockerSubject(hub, backend, client, settings)
+        yield subject
         await backend.close()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,9 +16,8 @@ from harness.command import run
 from harness.hub import wait_for
 from harness.images import engine_with
 from harness.registry import running_registry
-from stateroom.recipes import HUB_IMAGE, PROXY_IMAGE, UNIFIED, hub, proxy, unified
+from stateroom.images.sources import HUB_IMAGE, PROXY_IMAGE, UNIFIED, hub, proxy, unified
 
-QUICK = 10  # seconds
 CATALOG = Path(__file__).parents[2] / "config" / "catalog.yaml"
 # As a cluster runs them under the `restricted` Pod Security Standard, and with a root that nothing is written to.
 HARDENED = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "read_only": True, "tmpfs": {"/tmp": ""}}
@@ -98,11 +96,9 @@ def test_an_image_holds_nothing_of_its_build(engine: docker.DockerClient, image:
     assert not any("pip/_internal" in name or name.startswith("node/") for name in names)
 
 
-def test_an_unchanged_build_takes_no_time_and_tells_sizes_and_parts(engine: docker.DockerClient) -> None:
+def test_an_unchanged_build_builds_nothing_and_tells_sizes_and_parts(engine: docker.DockerClient) -> None:
     before = {name: engine.images.get(name).id for name in (UNIFIED, HUB_IMAGE, PROXY_IMAGE)}
-    began = time.monotonic()
     told = run("images", "build").assert_success().out
-    assert time.monotonic() - began < QUICK
     assert {name: engine.images.get(name).id for name in before} == before
     parts = re.split(r"^(\S+) is up to date: [\d.]+ [MG]B\n", told, flags=re.MULTILINE)
     assert parts[1::2] == list(before)

@@ -15,14 +15,14 @@ from contract.engines import DockerSubject, docker_subject, make_spec
 from harness.engine_proxy import REAL_ENGINE, EngineProxy, Mood
 from harness.hub import wait_for
 from stateroom.backends.base import Life
-from stateroom.backends.docker import events
-from stateroom.backends.docker.engine import Listener
+from stateroom.backends.docker import container_watch as events
+from stateroom.backends.docker.listener import Change, Listener
 from stateroom.backends.docker.observation import ENGINE_RESTARTED
-from stateroom.deadline import Deadline
-from stateroom.errors import BackendError, BackendUnavailable
-from stateroom.names import HUB
-from stateroom.progress import Progress
-from stateroom.spec import ServerSpec
+from stateroom.common.deadline import Deadline
+from stateroom.common.errors import BackendError, BackendUnavailable
+from stateroom.common.labels import HUB
+from stateroom.workloads.progress import Progress
+from stateroom.workloads.server import Server
 
 # Where it cannot connect, the SDK leaves the socket to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -47,13 +47,18 @@ def unheard(_: Progress) -> None:
     pass
 
 
-async def running(subject: DockerSubject, user: str = "ada") -> ServerSpec:
+def silence(subject: DockerSubject) -> float:
+    """Seconds since the backend last heard of its engine."""
+    return time.time() - subject.backend.last_contact()
+
+
+async def running(subject: DockerSubject, user: str = "ada") -> Server:
     spec = make_spec(subject, user)
-    await subject.backend.start(spec, soon(), unheard)
+    await subject.backend.servers.start(spec, soon(90), unheard)
     return spec
 
 
-async def gone(subject: DockerSubject, spec: ServerSpec) -> None:
+async def gone(subject: DockerSubject, spec: Server) -> None:
     """Wait until the engine has no such container."""
     async with asyncio.timeout(30):
         while subject.client.containers(all=True, filters={"name": spec.ref.name}):  # noqa: ASYNC110 - the engine's own
@@ -66,20 +71,23 @@ async def test_a_poll_of_a_running_server_costs_no_call(subject: DockerSubject, 
     before = len(proxy.requests)
     for _ in range(100):
         for spec in specs:
-            assert (await subject.backend.state(spec.ref)).life is Life.RUNNING
-    assert len(await subject.backend.list()) == 3
+            assert (await subject.backend.servers.state(spec.ref)).life is Life.RUNNING
+    assert len(await subject.backend.servers.list()) == 3
     assert [request for request in proxy.requests[before:] if "/_ping" not in request] == []
 
 
-async def test_a_hub_that_restarts_finds_all_servers_with_one_list(subject: DockerSubject, proxy: EngineProxy) -> None:
+async def test_a_hub_that_restarts_finds_all_servers_with_one_list_and_then_inspects_each_once(
+    subject: DockerSubject, proxy: EngineProxy
+) -> None:
     specs = [await running(subject, user) for user in ("ada", "bob", "eve")]
     before = len(proxy.requests)
-    again = type(subject.backend)(subject.hub, subject.network, subject.homes)
-    states = await asyncio.gather(*(again.state(spec.ref) for spec in specs))
+    again = subject.another_process()
+    states = await asyncio.gather(*(again.servers.state(spec.ref) for spec in specs))
     assert all(state.life is Life.RUNNING and state.address for state in states)
+    assert len(await again.servers.list()) == 3
     asked = [request for request in proxy.requests[before:] if "/containers/" in request]
-    assert len(asked) == 1
     assert asked[0].startswith("GET /containers/json?")
+    assert sorted(asked[1:]) == sorted(f"GET /containers/{spec.ref.name}/json" for spec in specs)
     await again.close()
 
 
@@ -105,21 +113,33 @@ async def test_what_the_machine_has_is_asked_once_in_a_connection_and_known_whil
     assert await subject.backend.machine() == machine
 
 
+async def test_a_death_is_known_by_its_event_alone(subject: DockerSubject, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "_SIGN_OF_LIFE_SECONDS", 3600.0)
+    spec = await running(subject)
+    ended = asyncio.ensure_future(
+        subject.backend.servers.changed(spec.ref, await subject.backend.servers.state(spec.ref))
+    )
+    subject.kill(spec.ref)
+    assert (await asyncio.wait_for(ended, 30)).life is Life.ENDED
+
+
 @pytest.mark.parametrize("mood", [Mood.REFUSES, Mood.AWAY, Mood.HANGS])
 async def test_running_servers_stay_known_and_a_death_meanwhile_is_found_out(
     subject: DockerSubject, proxy: EngineProxy, mood: Mood
 ) -> None:
     ada, bob = await running(subject, "ada"), await running(subject, "bob")
-    ended = asyncio.ensure_future(subject.backend.changed(bob.ref, await subject.backend.state(bob.ref)))
+    ended = asyncio.ensure_future(
+        subject.backend.servers.changed(bob.ref, await subject.backend.servers.state(bob.ref))
+    )
     proxy.mood = mood
     for _ in range(20):
-        assert (await subject.backend.state(ada.ref)).life is Life.RUNNING
+        assert (await subject.backend.servers.state(ada.ref)).life is Life.RUNNING
         await asyncio.sleep(0.1)
     assert not ended.done()
     proxy.mood = Mood.WELL
     subject.kill(bob.ref)
     assert (await asyncio.wait_for(ended, 30)).exit_code == 137
-    assert (await subject.backend.state(ada.ref)).life is Life.RUNNING
+    assert (await subject.backend.servers.state(ada.ref)).life is Life.RUNNING
 
 
 @pytest.mark.parametrize("mood", [Mood.REFUSES, Mood.AWAY, Mood.CUTS, Mood.HANGS])
@@ -127,16 +147,16 @@ async def test_a_start_fails_with_a_sentence_leaves_nothing_and_the_next_one_wor
     subject: DockerSubject, proxy: EngineProxy, mood: Mood
 ) -> None:
     spec = make_spec(subject)
-    await subject.backend.state(spec.ref)
+    await subject.backend.servers.state(spec.ref)
     proxy.mood = mood
     async with asyncio.timeout(BEFORE_A_CALL_GIVES_UP):
         with pytest.raises(BackendError) as refused:
-            await subject.backend.start(spec, soon(3), unheard)
+            await subject.backend.servers.start(spec, soon(3), unheard)
     assert str(refused.value).endswith(".")
     assert "Traceback" not in str(refused.value)
     proxy.mood = Mood.WELL
-    await subject.backend.start(spec, soon(), unheard)
-    assert len(await subject.backend.list()) == 1
+    await subject.backend.servers.start(spec, soon(), unheard)
+    assert len(await subject.backend.servers.list()) == 1
 
 
 async def test_what_a_start_that_was_given_up_makes_late_is_removed(subject: DockerSubject, proxy: EngineProxy) -> None:
@@ -152,7 +172,7 @@ async def test_what_a_start_that_was_given_up_makes_late_is_removed(subject: Doc
 
     proxy.passing = held_up
     with pytest.raises(BackendError):
-        await subject.backend.start(spec, soon(1), unheard)
+        await subject.backend.servers.start(spec, soon(1), unheard)
     going_on.set()
     await asyncio.to_thread(made.wait, 30)
     await gone(subject, spec)
@@ -178,8 +198,8 @@ async def test_what_the_engine_makes_after_its_answer_was_lost_is_removed(
     going_on: list[asyncio.Task[None]] = []
     monkeypatch.setattr(engine, "create_container", create_late)
     with pytest.raises(BackendUnavailable):
-        await subject.backend.start(spec, soon(), unheard)
-    await made.wait()
+        await subject.backend.servers.start(spec, soon(), unheard)
+    await asyncio.wait_for(made.wait(), 30)
     await gone(subject, spec)
 
 
@@ -188,16 +208,16 @@ async def test_what_an_engine_in_trouble_could_not_remove_is_removed_once_it_ans
     subject: DockerSubject, proxy: EngineProxy, mood: Mood
 ) -> None:
     spec = make_spec(subject)
-    await subject.backend.state(spec.ref)
+    await subject.backend.servers.state(spec.ref)
 
     def then_trouble(progress: Progress) -> None:
         if progress.message == "Starting your server":  # it is created by now
             proxy.mood = mood
 
     with pytest.raises(BackendError):
-        await subject.backend.start(spec, soon(3), then_trouble)
+        await subject.backend.servers.start(spec, soon(3), then_trouble)
     with pytest.raises(BackendError):
-        await subject.backend.start(spec, soon(3), unheard)  # as people do, and it is still owed
+        await subject.backend.servers.start(spec, soon(3), unheard)  # as people do, and it is still owed
     proxy.mood = Mood.WELL
     everything = {"label": f"{HUB}={subject.hub}"}
     await asyncio.to_thread(
@@ -212,29 +232,29 @@ async def test_a_stop_that_an_engine_in_trouble_refused_is_done_once_it_answers(
     spec = await running(subject)
     proxy.mood = mood
     with pytest.raises(BackendError):
-        await subject.backend.stop(spec.ref, soon())
+        await subject.backend.servers.stop(spec.ref, soon())
     proxy.mood = Mood.WELL
     async with asyncio.timeout(60):
-        state = await subject.backend.changed(spec.ref, None)  # the first list may have met the trouble
+        state = await subject.backend.servers.changed(spec.ref, None)  # the first list may have met the trouble
         while state.life is not Life.ABSENT:
-            state = await subject.backend.changed(spec.ref, state)
+            state = await subject.backend.servers.changed(spec.ref, state)
 
 
 async def test_a_server_that_comes_back_on_another_address_is_found_there(
     subject: DockerSubject, proxy: EngineProxy
 ) -> None:
     spec = await running(subject)
-    before = await subject.backend.state(spec.ref)
-    moved = asyncio.ensure_future(subject.backend.changed(spec.ref, before))
+    before = await subject.backend.servers.state(spec.ref)
+    moved = asyncio.ensure_future(subject.backend.servers.changed(spec.ref, before))
     proxy.mood = Mood.AWAY
     real = docker.APIClient(REAL_ENGINE)
     real.stop(spec.ref.name)
     real.create_container_from_config(
         {
-            "Image": spec.image,
+            "Image": spec.container.image,
             "Entrypoint": ["sleep", "600"],
             "Labels": {HUB: subject.hub},
-            "HostConfig": {"NetworkMode": subject.network},
+            "HostConfig": {"NetworkMode": subject.settings.network},
         },
         f"{spec.ref.name}-other",
     )
@@ -253,7 +273,7 @@ async def test_a_death_that_neither_the_stream_nor_the_list_told_is_found_out(
     """Docker tells a death before its own list has it: one right before a new stream is in neither."""
     monkeypatch.setattr(events, "_SIGN_OF_LIFE_SECONDS", 1.0)
     spec, other = await running(subject, "ada"), await running(subject, "bob")
-    before = await subject.backend.state(spec.ref)
+    before = await subject.backend.servers.state(spec.ref)
     listed, containers, changes = threading.Event(), Listener.containers, Listener.changes
 
     def behind(listener: Listener) -> list[dict[str, Any]]:
@@ -264,32 +284,34 @@ async def test_a_death_that_neither_the_stream_nor_the_list_told_is_found_out(
             listed.set()
         return found
 
-    def without_its_death(listener: Listener) -> Iterator[tuple[str, str]]:
-        return ((name, change) for name, change in changes(listener) if name != spec.ref.name)
+    def without_its_death(listener: Listener) -> Iterator[Change]:
+        return (change for change in changes(listener) if change.name != spec.ref.name)
 
     real = docker.APIClient(REAL_ENGINE)
     monkeypatch.setattr(Listener, "containers", behind)
     monkeypatch.setattr(Listener, "changes", without_its_death)
     proxy.cut()
-    after = await asyncio.wait_for(subject.backend.changed(spec.ref, before), 30)
+    after = await asyncio.wait_for(subject.backend.servers.changed(spec.ref, before), 30)
     real.close()
     assert listed.is_set()
     assert after.life is Life.ENDED
-    assert (await subject.backend.state(other.ref)).life is Life.RUNNING
+    assert (await subject.backend.servers.state(other.ref)).life is Life.RUNNING
 
 
 async def test_servers_that_all_ended_while_the_engine_was_away_ended_by_its_restart(
     subject: DockerSubject, proxy: EngineProxy
 ) -> None:
     specs = [await running(subject, user) for user in ("ada", "bob")]
-    watched = [subject.backend.changed(spec.ref, await subject.backend.state(spec.ref)) for spec in specs]
+    watched = [
+        subject.backend.servers.changed(spec.ref, await subject.backend.servers.state(spec.ref)) for spec in specs
+    ]
     proxy.mood = Mood.AWAY
     real = docker.APIClient(REAL_ENGINE)
     for spec in specs:
         real.stop(spec.ref.name)
     real.close()
     proxy.mood = Mood.WELL
-    for state in await asyncio.gather(*watched):
+    for state in await asyncio.wait_for(asyncio.gather(*watched), 60):
         assert (state.life, state.reason) == (Life.ENDED, ENGINE_RESTARTED)
 
 
@@ -298,12 +320,12 @@ async def test_how_long_nothing_was_heard_of_the_engine_is_known(
     subject: DockerSubject, proxy: EngineProxy, mood: Mood, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events, "_SIGN_OF_LIFE_SECONDS", 0.2)
-    await subject.backend.list()
-    await asyncio.to_thread(wait_for, lambda: subject.backend.silence() < 0.2, "a sign of life")
+    await subject.backend.servers.list()
+    await asyncio.to_thread(wait_for, lambda: silence(subject) < 0.2, "a sign of life")
     proxy.mood = mood
-    await asyncio.to_thread(wait_for, lambda: subject.backend.silence() > 3, "silence")
+    await asyncio.to_thread(wait_for, lambda: silence(subject) > 3, "silence")
     proxy.mood = Mood.WELL
-    await asyncio.to_thread(wait_for, lambda: subject.backend.silence() < 0.5, "a sign of life")
+    await asyncio.to_thread(wait_for, lambda: silence(subject) < 0.5, "a sign of life")
 
 
 async def test_an_engine_that_comes_late_is_found_by_whoever_asks_again(
@@ -311,14 +333,14 @@ async def test_an_engine_that_comes_late_is_found_by_whoever_asks_again(
 ) -> None:
     spec = await running(subject)
     proxy.mood = Mood.AWAY
-    again = type(subject.backend)(subject.hub, subject.network, subject.homes)
+    again = subject.another_process()
     with pytest.raises(BackendError):
-        await again.state(spec.ref)
+        await again.servers.state(spec.ref)
     proxy.mood = Mood.WELL
     async with asyncio.timeout(20):
         while True:
             try:
-                state = await again.state(spec.ref)
+                state = await again.servers.state(spec.ref)
             except BackendError:
                 await asyncio.sleep(0.2)
             else:

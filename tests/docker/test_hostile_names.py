@@ -19,12 +19,14 @@ from harness.figures import Told
 from harness.hostile import HOSTILE_NAMES, UNSPEAKABLE_NAMES, generated_names, shown
 from stateroom.backends.base import Life
 from stateroom.backends.docker import DockerBackend
-from stateroom.catalog import DockerHome
-from stateroom.deadline import Deadline
-from stateroom.errors import EngineRefused
-from stateroom.names import HUB, ServerRef
-from stateroom.progress import Progress
-from stateroom.spec import ServerSpec
+from stateroom.backends.docker.payload import container_payload
+from stateroom.catalog.storage import DockerHome
+from stateroom.common.deadline import Deadline
+from stateroom.common.errors import EngineRefused
+from stateroom.common.labels import HUB
+from stateroom.workloads.names import ServerRef
+from stateroom.workloads.progress import Progress
+from stateroom.workloads.server import Server
 
 # Names that a careless rule takes for one; of users and, at another user, of servers.
 TWINS = ("Foo", "foo", "FOO", "alice!!", "alice?!", "alice", "\u00c5", "A\u030a", "ß", "ss", "al-ice", "al--ice")
@@ -58,24 +60,25 @@ async def test_servers_of_generated_names_start_are_known_again_and_stop(subject
 
 async def test_a_thousand_generated_names_are_made_known_again_and_removed(subject: DockerSubject, told: Told) -> None:
     specs = generated_specs(subject, 1000)
-    image = await subject.backend._facts_of(specs[0].image)
-    assert image is not None
+    containers_of = subject.backend._containers
+    wanted = specs[0].container
+    image, _ = await containers_of.images.ensure(wanted.image, wanted.pull, wanted.pull_timeout, soon(), lambda _: None)
 
-    async def make(spec: ServerSpec) -> None:
-        await subject.backend._ensure_home(spec.home)
-        await subject.backend._create(spec, image)
+    async def make(spec: Server) -> None:
+        await containers_of.homes.ensure(spec.home, subject.settings.homes)
+        await containers_of.engine.create_container(spec.ref.name, container_payload(spec, image, subject.settings))
 
     await for_each(specs, make)
     homes = {spec.home.name: dict(spec.home.labels) for spec in specs}
     assert volumes(subject, with_labels=True) == homes
     assert len(homes) == len({spec.ref.user for spec in specs}) == 1000
     async with another_hub_process(subject) as again:
-        assert {server.ref: server.state.life for server in await again.list()} == {
+        assert {server.ref: server.state.life for server in await again.servers.list()} == {
             spec.ref: Life.STARTING for spec in specs
         }
-        await for_each(specs, lambda spec: again.stop(spec.ref, soon()))
-        assert await again.list() == []
-        await for_each(specs, lambda spec: again.remove_home(spec.home))
+        await for_each(specs, lambda spec: again.servers.stop(spec.ref, soon()))
+        assert await again.servers.list() == []
+        await for_each(specs, lambda spec: again.homes.remove(spec.home))
     assert containers(subject) == volumes(subject) == set()
     told(f"{len(specs)} generated names made, adopted and removed.")
 
@@ -86,7 +89,7 @@ async def test_homes_in_a_host_folder_are_distinct_and_directly_below_it(tmp_pat
     async with docker_subject(DockerHome(path=str(base))) as subject:
         specs = [spec_of(subject, user=name) for name in PATHS]
 
-        def mark(spec: ServerSpec) -> None:
+        def mark(spec: Server) -> None:
             subject.client.exec_start(subject.client.exec_create(spec.ref.name, ["touch", "notebooks/mine"])["Id"])
 
         await assert_all_live(subject, specs, mark)
@@ -104,7 +107,7 @@ async def test_a_name_that_no_program_can_be_given_is_refused_and_leaves_nothing
 ) -> None:
     for spec in (spec_of(subject, user=name), spec_of(subject, user="ada", server=name)):
         with pytest.raises(EngineRefused, match=r"no program can be given\. Choose a shorter or plainer one"):
-            await subject.backend.start(spec, soon(), unheard)
+            await subject.backend.servers.start(spec, soon(), unheard)
     assert containers(subject) == volumes(subject) == set()
 
 
@@ -113,7 +116,7 @@ def everything_below(folder: Path) -> set[str]:
 
 
 async def assert_all_live(
-    subject: DockerSubject, specs: list[ServerSpec], meanwhile: Callable[[ServerSpec], None] = lambda _: None
+    subject: DockerSubject, specs: list[Server], meanwhile: Callable[[Server], None] = lambda _: None
 ) -> None:
     """Start all; a backend that knows nothing finds each by its exact names, at its address, and stops it."""
     assert len({spec.ref.name for spec in specs}) == len(specs)
@@ -121,42 +124,42 @@ async def assert_all_live(
         batch = specs[first : first + _BATCH]
         addresses: dict[ServerRef, str] = {}
 
-        async def start(spec: ServerSpec, addresses: dict[ServerRef, str] = addresses) -> None:
-            addresses[spec.ref] = await subject.backend.start(spec, soon(), unheard)
+        async def start(spec: Server, addresses: dict[ServerRef, str] = addresses) -> None:
+            addresses[spec.ref] = await subject.backend.servers.start(spec, soon(), unheard)
             meanwhile(spec)
 
         await for_each(batch, start)
         assert containers(subject) == {spec.ref.name for spec in batch}
         async with another_hub_process(subject) as again:
-            assert {server.ref: server.state.address for server in await again.list()} == addresses
+            assert {server.ref: server.state.address for server in await again.servers.list()} == addresses
             for spec in batch:
-                state = await again.state(spec.ref)
+                state = await again.servers.state(spec.ref)
                 assert (state.life, state.address) == (Life.RUNNING, addresses[spec.ref])
-            await for_each(batch, lambda spec: again.stop(spec.ref, soon()))
-            assert await again.list() == []
+            await for_each(batch, lambda spec: again.servers.stop(spec.ref, soon()))
+            assert await again.servers.list() == []
         assert containers(subject) == set()
 
 
 @asynccontextmanager
 async def another_hub_process(subject: DockerSubject) -> AsyncIterator[DockerBackend]:
-    backend = DockerBackend(subject.hub, subject.network, subject.homes)
+    backend = subject.another_process()
     try:
         yield backend
     finally:
         await backend.close()
 
 
-async def for_each(specs: Iterable[ServerSpec], work: Callable[[ServerSpec], Awaitable[object]]) -> None:
+async def for_each(specs: Iterable[Server], work: Callable[[Server], Awaitable[object]]) -> None:
     places = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(spec: ServerSpec) -> None:
+    async def one(spec: Server) -> None:
         async with places:
             await work(spec)
 
     await asyncio.gather(*map(one, specs))
 
 
-def spec_of(subject: DockerSubject, user: str, server: str = "") -> ServerSpec:
+def spec_of(subject: DockerSubject, user: str, server: str = "") -> Server:
     """As the hub asks for it: with the names in the environment and, quoted, in the address."""
     base_url = "/".join(["/user", *(quote(name, safe="@~", errors="replace") for name in (user, server) if name), ""])
     environment = {
@@ -167,7 +170,7 @@ def spec_of(subject: DockerSubject, user: str, server: str = "") -> ServerSpec:
     return make_spec(subject, user, server, base_url=base_url, environment=environment)
 
 
-def generated_specs(subject: DockerSubject, count: int) -> list[ServerSpec]:
+def generated_specs(subject: DockerSubject, count: int) -> list[Server]:
     names = generated_names(2 * count)
     return [spec_of(subject, user, server) for user, server in zip(names[:count], names[count:], strict=True)]
 

@@ -12,8 +12,8 @@ import pytest
 
 from harness.command import Outcome, run
 from harness.images import engine_with
-from stateroom.names import HELPER
-from stateroom.recipes import UNIFIED, unified
+from stateroom.common.labels import HELPER
+from stateroom.images.sources import UNIFIED, unified
 
 DERIVED = "stateroom.test/checked"
 # A kernel whose program is not there, one that answers and prints nothing of use, and a label that tells of neither.

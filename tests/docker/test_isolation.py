@@ -17,18 +17,24 @@ import pytest
 from contract.engines import BASE_IMAGE, docker_subject, engine_client, hub_of_its_own, make_spec, stub_image
 from harness.hub import wait_for
 from harness.outside import CONNECT, METADATA, SOMEWHERE, listening, outside, packet_rules
-from stateroom.backends.docker import DockerBackend, firewall
+from stateroom.backends.docker import packet_filter as firewall
 from stateroom.backends.docker.engine import ensure_network
-from stateroom.backends.docker.firewall import isolate, lift_isolation, missing_isolation
-from stateroom.backends.docker.isolation import Network, Servers, network_from_inspect
 from stateroom.backends.docker.network import hub_place, isolation_gaps
+from stateroom.backends.docker.packet_filter import isolate, lift_isolation, missing_isolation
+from stateroom.backends.docker.packet_rules import (
+    CONNECTIONS_TO_HUB,
+    Network,
+    Servers,
+    network_from_inspect,
+)
 from stateroom.backends.memory import Behaviour
-from stateroom.cli.docker import down
-from stateroom.deadline import Deadline
-from stateroom.images import build
-from stateroom.loading import parse_catalog
-from stateroom.names import HELPER, HUB, network_name
-from stateroom.recipes import HUB_IMAGE, hub
+from stateroom.catalog.load import parse_catalog
+from stateroom.common.deadline import Deadline
+from stateroom.common.labels import HELPER, HUB
+from stateroom.images.build import build
+from stateroom.images.sources import HUB_IMAGE, hub
+from stateroom.operations.docker import down
+from stateroom.workloads.names import network_name
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may write packet rules and make namespaces")
 
@@ -152,6 +158,58 @@ def test_servers_reach_the_outside_and_their_hub_and_nothing_else_of_the_machine
         assert reached(ground.address(server), PORT)
 
 
+def test_a_neighbour_of_the_machine_does_not_reach_the_hub_where_servers_do(ground: Ground) -> None:
+    server = ground.server()
+    with outside() as tried, listening(ground.gateway) as hub:
+        assert tried(ground.gateway, hub) == "open"
+        assert isolate(ground.client, ground.servers(hub), IMAGES) == []
+        assert tried(ground.gateway, hub) == "refused"
+        assert ground.tried(server, ground.gateway, hub) == "open"
+        assert reached(ground.gateway, hub)
+
+
+# Opens connections and keeps them; how many there are at last.
+KEEP_OPEN = """
+import socket, sys
+kept = []
+for _ in range(int(sys.argv[3])):
+    try:
+        kept.append(socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20))
+    except OSError:
+        break
+print(len(kept))
+"""
+
+
+def test_one_server_has_few_connections_to_the_hub_and_leaves_others_theirs(ground: Ground) -> None:
+    greedy, modest = ground.server(), ground.server()
+    with socket.create_server((ground.gateway, 0), backlog=1000) as hub:
+        port = hub.getsockname()[1]
+        assert isolate(ground.client, ground.servers(port), IMAGES) == []
+        assert ground.said(greedy, "python3", "-c", KEEP_OPEN, ground.gateway, str(port), "200") == str(
+            CONNECTIONS_TO_HUB
+        )
+        assert ground.said(modest, "python3", "-c", KEEP_OPEN, ground.gateway, str(port), "10") == "10"
+
+
+def test_where_connections_cannot_be_counted_the_other_rules_are_in_force(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(script: str) -> str:
+        if "connlimit" in script:
+            raise firewall._Unable("no such module")
+        return run_here(script)
+
+    run_here = firewall._run_here
+    monkeypatch.setattr(firewall, "_run_here", run)
+    server = ground.server()
+    with listening(ground.gateway) as hub:
+        assert isolate(ground.client, ground.servers(hub), IMAGES) == []
+        assert missing_isolation(ground.client, ground.servers(hub), IMAGES) == []
+        assert ground.tried(server, ground.gateway, hub) == "open"
+        assert ground.tried(server, ground.gateway, hub + 1) == "refused"
+
+
 def test_servers_do_not_reach_each_other_even_where_the_engine_lets_them(client: docker.APIClient) -> None:
     name = f"test-{uuid4().hex[:10]}"
     client.create_network(name, driver="bridge")
@@ -196,13 +254,13 @@ def test_a_port_of_the_machine_that_leads_elsewhere_is_refused(ground: Ground) -
     match = ["-i", ground.network.bridge, "-p", "tcp", "--dport", str(port)]
     rule = ["PREROUTING", *match, "-j", "DNAT", "--to-destination", f"{SOMEWHERE}:80"]
     with outside():
-        subprocess.run(["iptables", "-t", "nat", "-I", *rule], check=True)
+        subprocess.run(["iptables", "-t", "nat", "-I", *rule], check=True, timeout=120)
         try:
             assert ground.tried(server, ground.gateway, port) == "open"
             assert isolate(ground.client, ground.servers(1), IMAGES) == []
             assert ground.tried(server, ground.gateway, port) == "refused"
         finally:
-            subprocess.run(["iptables", "-t", "nat", "-D", *rule], check=True)
+            subprocess.run(["iptables", "-t", "nat", "-D", *rule], check=True, timeout=120)
 
 
 def test_servers_find_names_also_where_the_machine_itself_has_the_name_server(ground: Ground) -> None:
@@ -235,7 +293,7 @@ def test_applying_twice_leaves_one_set_and_a_changed_port_replaces_it(ground: Gr
 def test_what_somebody_removed_is_missed_and_put_back(ground: Ground) -> None:
     isolate(ground.client, ground.servers(1), IMAGES)
     whole = set(packet_rules())
-    subprocess.run(["iptables", "-D", "INPUT", "-j", "STATEROOM-INPUT"], check=True)
+    subprocess.run(["iptables", "-D", "INPUT", "-j", "STATEROOM-INPUT"], check=True, timeout=120)
     [gap] = missing_isolation(ground.client, ground.servers(1), IMAGES)
     assert "not there" in gap.verdict
     isolate(ground.client, ground.servers(1), IMAGES)
@@ -376,7 +434,7 @@ async def test_a_group_has_a_network_of_its_own_which_is_as_closed(client: docke
                 assert isolation_gaps(client, catalog, subject.hub, hub) == []
                 ada, bob = make_spec(subject), make_spec(subject, user="bob", network=name)
                 for spec in (ada, bob):
-                    await subject.backend.start(spec, Deadline.after(60, "waiting"), lambda _: None)
+                    await subject.backend.servers.start(spec, Deadline.after(60, "waiting"), lambda _: None)
                 ground, inner = Ground(client, subject.hub), Ground(client, subject.hub, name)
                 assert ground.gateway != inner.gateway
                 assert ground.tried(bob.ref.name, place.address, hub) == "open"
@@ -384,8 +442,8 @@ async def test_a_group_has_a_network_of_its_own_which_is_as_closed(client: docke
                 assert ground.tried(bob.ref.name, inner.gateway, closed) == "refused"
                 assert ground.tried(bob.ref.name, ground.address(ada.ref.name), PORT) == "refused"
                 assert ground.tried(ada.ref.name, inner.address(bob.ref.name), PORT) == "refused"
-                again = DockerBackend(subject.hub, subject.network, subject.homes)
-                addresses = {server.ref: server.state.address for server in await again.list()}
+                again = subject.another_process()
+                addresses = {server.ref: server.state.address for server in await again.servers.list()}
                 await again.close()
                 assert addresses[bob.ref] == f"http://{inner.address(bob.ref.name)}:{PORT}"
             finally:

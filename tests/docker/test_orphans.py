@@ -11,11 +11,12 @@ import pytest
 
 from contract.engines import BASE_IMAGE, engine_client, hub_of_its_own
 from stateroom.backends.docker.engine import ensure_network, read_passwd
-from stateroom.cli.database import Records
-from stateroom.cli.docker.orphans import find_orphans, remove_orphan, superseded_images
-from stateroom.cli.places import Kind, Orphan
-from stateroom.images import SOURCE_LABEL, STAGE_LABEL
-from stateroom.names import HELPER, HUB, ServerRef, network_name
+from stateroom.common.labels import HELPER, HUB
+from stateroom.images.build import SOURCE_LABEL, STAGE_LABEL
+from stateroom.operations.docker.orphans import find_orphans, remove_orphan, superseded_images
+from stateroom.operations.local.records import Records
+from stateroom.operations.platform import Kind, Orphan
+from stateroom.workloads.names import ServerRef, network_name
 
 HOUR = 3600.0
 

@@ -20,10 +20,10 @@ from contract.engines import BASE_IMAGE, DockerSubject, build_image, docker_subj
 from harness.engine_proxy import EngineProxy, Mood
 from harness.hub import wait_for
 from stateroom.backends.base import Life
-from stateroom.deadline import Deadline
-from stateroom.errors import DeadlineExceeded, ServerEnded
-from stateroom.names import HUB
-from stateroom.progress import Progress
+from stateroom.common.deadline import Deadline
+from stateroom.common.errors import DeadlineExceeded, ServerEnded
+from stateroom.common.labels import HUB
+from stateroom.workloads.progress import Progress
 
 TESTS = Path(__file__).parents[1]
 
@@ -32,7 +32,7 @@ COVERED = {
         "docker/test_engine_faults.py::test_a_poll_of_a_running_server_costs_no_call"
     ),
     "§3 one list costs less than an inspect for each": (
-        "docker/test_engine_faults.py::test_a_hub_that_restarts_finds_all_servers_with_one_list"
+        "docker/test_engine_faults.py::test_a_hub_that_restarts_finds_all_servers_with_one_list_and_then_inspects_each_once"
     ),
     "§4 a name of 60 umlauts becomes 368 letters, which the engine refuses": (
         "docker/test_hostile_names.py::test_servers_of_hostile_names_start_are_known_again_and_stop"
@@ -89,10 +89,10 @@ def containers(subject: DockerSubject) -> list[dict[str, Any]]:
 async def life_goes_on(subject: DockerSubject, user: str) -> None:
     """Somebody starts, is looked at, and stops."""
     spec = make_spec(subject, user)
-    await subject.backend.start(spec, soon(), unheard)
-    assert (await subject.backend.state(spec.ref)).life is Life.RUNNING
-    await subject.backend.stop(spec.ref, soon())
-    assert (await subject.backend.state(spec.ref)).life is Life.ABSENT
+    await subject.backend.servers.start(spec, soon(), unheard)
+    assert (await subject.backend.servers.state(spec.ref)).life is Life.RUNNING
+    await subject.backend.servers.stop(spec.ref, soon())
+    assert (await subject.backend.servers.state(spec.ref)).life is Life.ABSENT
 
 
 async def test_s3_starts_are_worked_on_side_by_side(subject: DockerSubject, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,10 +112,10 @@ async def test_s3_starts_are_worked_on_side_by_side(subject: DockerSubject, monk
 
     monkeypatch.setattr(engine, "create_container", counted(engine.create_container))
     await asyncio.gather(
-        *(subject.backend.start(make_spec(subject, f"user-{number}"), soon(), unheard) for number in range(12))
+        *(subject.backend.servers.start(make_spec(subject, f"user-{number}"), soon(), unheard) for number in range(12))
     )
     assert 1 < most < 12  # side by side, and yet no more at once than the engine can bear
-    assert len(await subject.backend.list()) == 12
+    assert len(await subject.backend.servers.list()) == 12
 
 
 async def test_s3_a_stop_that_a_server_ignores_holds_up_nobody(subject: DockerSubject) -> None:
@@ -129,13 +129,13 @@ async def test_s3_a_stop_that_a_server_ignores_holds_up_nobody(subject: DockerSu
         deaf,
     )
     stuck = [make_spec(subject, f"stuck-{number}", image=image) for number in range(10)]  # more than there are threads
-    await asyncio.gather(*(subject.backend.start(spec, soon(), unheard) for spec in stuck))
-    stops = [asyncio.ensure_future(subject.backend.stop(spec.ref, soon())) for spec in stuck]
+    await asyncio.gather(*(subject.backend.servers.start(spec, soon(), unheard) for spec in stuck))
+    stops = [asyncio.ensure_future(subject.backend.servers.stop(spec.ref, soon())) for spec in stuck]
     await asyncio.sleep(1)
     await life_goes_on(subject, "bob")
     assert not any(stop.done() for stop in stops)
     await asyncio.gather(*stops)
-    assert await subject.backend.list() == []
+    assert await subject.backend.servers.list() == []
 
 
 async def test_s3_a_pull_that_stalls_holds_up_nobody(subject: DockerSubject) -> None:
@@ -143,7 +143,7 @@ async def test_s3_a_pull_that_stalls_holds_up_nobody(subject: DockerSubject) -> 
     with socket.create_server(("127.0.0.1", 0)) as registry:  # takes connections, and never says a word
         image = f"127.0.0.1:{registry.getsockname()[1]}/notebook:1"
         spec = make_spec(subject, "ada", image=image, pull_timeout=600.0)
-        start = asyncio.ensure_future(subject.backend.start(spec, soon(), unheard))
+        start = asyncio.ensure_future(subject.backend.servers.start(spec, soon(), unheard))
         await asyncio.sleep(1)
         await life_goes_on(subject, "bob")
         assert not start.done()
@@ -158,7 +158,7 @@ async def test_s3_a_start_costs_no_more_calls_than_a_peer_s(proxy: EngineProxy) 
         await life_goes_on(subject, "ada")  # the home is made, the image known
         spec = make_spec(subject, "ada")
         before = len(proxy.requests)
-        await subject.backend.start(spec, soon(), unheard)
+        await subject.backend.servers.start(spec, soon(), unheard)
         calls = [request for request in proxy.requests[before:] if "/_ping" not in request]
         of_the_start = {
             "GET /images": 1,  # is it there, and which is it
@@ -180,11 +180,11 @@ async def test_s4_a_container_of_a_broken_start_is_not_used_again(subject: Docke
     spec = make_spec(subject, memory=256 * 1024**2)
     broken = {"Image": BASE_IMAGE, "Labels": dict(spec.ref.labels), "Entrypoint": ["/no/such/program"], "Cmd": []}
     subject.client.create_container_from_config(broken, spec.ref.name)
-    await subject.backend.start(spec, soon(), unheard)
+    await subject.backend.servers.start(spec, soon(), unheard)
     found = subject.client.inspect_container(spec.ref.name)
-    assert found["HostConfig"]["Memory"] == spec.memory
+    assert found["HostConfig"]["Memory"] == spec.container.resources.memory
     assert found["Config"]["Entrypoint"] != broken["Entrypoint"]
-    assert len(await subject.backend.list()) == 1
+    assert len(await subject.backend.servers.list()) == 1
 
 
 async def test_s4_a_start_that_failed_leaves_no_container_to_be_used_again(subject: DockerSubject) -> None:
@@ -195,7 +195,7 @@ async def test_s4_a_start_that_failed_leaves_no_container_to_be_used_again(subje
         "",
     )
     with pytest.raises(ServerEnded, match=r'"stateroom.test/no-command:1" cannot be started: its command is missing'):
-        await subject.backend.start(make_spec(subject, image=image), soon(), unheard)
+        await subject.backend.servers.start(make_spec(subject, image=image), soon(), unheard)
     assert containers(subject) == []
     await life_goes_on(subject, "ada")
 
@@ -204,7 +204,7 @@ async def test_s4_a_deadline_ends_a_start_although_its_thread_cannot_be_ended(pr
     """`asyncio.wait_for` around a start cannot end the call that runs; nobody else may wait for it."""
     async with docker_subject() as subject:
         spec = make_spec(subject)
-        await subject.backend.state(spec.ref)
+        await subject.backend.servers.state(spec.ref)
 
         def hang(progress: Progress) -> None:
             if progress.message == "Starting your server":
@@ -212,7 +212,7 @@ async def test_s4_a_deadline_ends_a_start_although_its_thread_cannot_be_ended(pr
 
         async with asyncio.timeout(40):
             with pytest.raises(DeadlineExceeded):
-                await subject.backend.start(spec, soon(3), hang)
+                await subject.backend.servers.start(spec, soon(3), hang)
         proxy.mood = Mood.WELL
         await asyncio.to_thread(wait_for, lambda: not containers(subject), "the removal of what the call has made")
         await life_goes_on(subject, "ada")

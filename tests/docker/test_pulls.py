@@ -18,9 +18,9 @@ import pytest
 
 from contract.engines import DockerSubject, docker_subject, make_spec
 from harness.registry import LOGIN, Registry, running_registry
-from stateroom.deadline import Deadline
-from stateroom.errors import ImageUnavailable
-from stateroom.progress import Phase, Progress
+from stateroom.common.deadline import Deadline
+from stateroom.common.errors import ImageUnavailable
+from stateroom.workloads.progress import Phase, Progress
 
 LAYERS = 3
 LAYER_BYTES = 8_000_000
@@ -85,7 +85,7 @@ async def test_one_pull_serves_all_who_wait_and_tells_each_of_them_how_far_it_is
     told: list[list[Progress]] = [[], [], []]
     specs = [make_spec(subject, user, image=image) for user in ("ada", "bob", "eve")]
     await asyncio.gather(
-        *(subject.backend.start(spec, soon(), heard.append) for spec, heard in zip(specs, told, strict=True))
+        *(subject.backend.servers.start(spec, soon(), heard.append) for spec, heard in zip(specs, told, strict=True))
     )
     tag = image.rpartition(":")[2]
     assert len(registry.requests("GET", f"/v2/notebook/manifests/{tag}")) <= 1
@@ -103,9 +103,9 @@ async def test_an_image_by_its_digest_is_fetched(subject: DockerSubject, registr
     digest = subject.client.inspect_distribution(image)["Descriptor"]["digest"]
     by_digest = f"{image.rpartition(':')[0]}@{digest}"
     spec = make_spec(subject, image=by_digest)
-    await subject.backend.start(spec, soon(), lambda _: None)
+    await subject.backend.servers.start(spec, soon(), lambda _: None)
     assert subject.client.inspect_container(spec.ref.name)["Config"]["Image"] == by_digest
-    await subject.backend.stop(spec.ref, soon())
+    await subject.backend.servers.stop(spec.ref, soon())
     subject.client.remove_image(by_digest, force=True)
 
 
@@ -122,7 +122,7 @@ async def test_a_pull_does_not_count_towards_the_time_for_the_start(
 
     monkeypatch.setattr(engine, "pull", slow)
     deadline = Deadline.after(5, "waiting for the server to answer")
-    await subject.backend.start(make_spec(subject, image=image), deadline, lambda _: None)
+    await subject.backend.servers.start(make_spec(subject, image=image), deadline, lambda _: None)
 
 
 async def test_an_image_that_is_always_pulled_is_the_registrys_newest(
@@ -133,9 +133,9 @@ async def test_an_image_that_is_always_pulled_is_the_registrys_newest(
     old = subject.client.inspect_image(image)["Id"]
     renew(subject, image)
     spec = make_spec(subject, image=image, pull="missing")
-    await subject.backend.start(spec, soon(), lambda _: None)
+    await subject.backend.servers.start(spec, soon(), lambda _: None)
     assert subject.client.inspect_container(spec.ref.name)["Image"] == old
-    await subject.backend.start(make_spec(subject, image=image, pull="always"), soon(), lambda _: None)
+    await subject.backend.servers.start(make_spec(subject, image=image, pull="always"), soon(), lambda _: None)
     assert subject.client.inspect_container(spec.ref.name)["Image"] != old
 
 
@@ -156,9 +156,9 @@ async def test_an_image_that_is_never_pulled_must_be_there(subject: DockerSubjec
     image = pushed(subject, registry)
     spec = make_spec(subject, image=image, pull="never")
     with pytest.raises(ImageUnavailable, match="is not on the machine, and the catalog says never to fetch it"):
-        await subject.backend.start(spec, soon(), lambda _: None)
+        await subject.backend.servers.start(spec, soon(), lambda _: None)
     subject.client.pull(image)
-    await subject.backend.start(spec, soon(), lambda _: None)
+    await subject.backend.servers.start(spec, soon(), lambda _: None)
 
 
 async def test_a_login_counts_from_the_next_pull_on(
@@ -172,7 +172,7 @@ async def test_a_login_counts_from_the_next_pull_on(
         login = base64.b64encode(":".join(LOGIN).encode()).decode()
         # What `docker login` writes.
         (tmp_path / "config.json").write_text(json.dumps({"auths": {registry.address: {"auth": login}}}))
-        await subject.backend.start(make_spec(subject, image=image), soon(), lambda _: None)
+        await subject.backend.servers.start(make_spec(subject, image=image), soon(), lambda _: None)
 
 
 @pytest.mark.filterwarnings("ignore:docker-credential-of-nobody:UserWarning")
@@ -190,8 +190,8 @@ async def test_a_store_of_logins_that_is_broken_is_told(
 
 async def refused(subject: DockerSubject, image: str) -> str:
     with pytest.raises(ImageUnavailable) as refusal:
-        await subject.backend.start(make_spec(subject, image=image), soon(), lambda _: None)
-    assert await subject.backend.list() == []
+        await subject.backend.servers.start(make_spec(subject, image=image), soon(), lambda _: None)
+    assert await subject.backend.servers.list() == []
     return str(refusal.value)
 
 

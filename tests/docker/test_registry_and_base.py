@@ -12,8 +12,8 @@ import pytest
 from harness.hub import free_port
 from harness.own_engine import OwnEngine, own_network, smallest_server
 from harness.registry import running_registry
-from stateroom.images import build
-from stateroom.recipes import Recipe
+from stateroom.images.build import build
+from stateroom.images.sources import Recipe
 
 REGISTRYS, OWN = "debian:trixie-slim", "stateroom/base:trixie"
 RECIPE = Recipe(
@@ -38,7 +38,7 @@ def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[docker.A
     (programs / "mmdebstrap").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
     with own_network():
-        own = OwnEngine(tmp_path, mirror=f"127.0.0.1:{free_port()}")
+        own = OwnEngine(tmp_path, mirror=f"127.0.0.1:{free_port()}", builds=True)
         try:
             own.start()
             with own.client() as client:

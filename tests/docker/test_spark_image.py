@@ -14,7 +14,7 @@ from docker.models.containers import Container
 
 from harness.images import engine_with, misfits
 from harness.kernels import KernelAt
-from stateroom.recipes import UNIFIED, UNIFIED_SPARK, unified_spark
+from stateroom.images.sources import UNIFIED, UNIFIED_SPARK, unified_spark
 
 DOCUMENTATION = Path(__file__).parents[2] / "images" / "README.md"
 HARDENED = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "init": True}

@@ -15,15 +15,16 @@ import pytest
 from contract.engines import BASE_IMAGE, DockerSubject, docker_subject, make_spec
 from stateroom.backends.base import Life, ServerState
 from stateroom.backends.docker.engine import ensure_network
-from stateroom.cli.docker.down import _remove_networks, _remove_servers
-from stateroom.deadline import Deadline
-from stateroom.errors import HomeRefused, NameTaken
-from stateroom.names import HUB, KIND, SERVER, USER, USER_ID, network_name
-from stateroom.progress import Progress
-from stateroom.spec import ServerSpec
+from stateroom.common.deadline import Deadline
+from stateroom.common.errors import HomeRefused, NameTaken
+from stateroom.common.labels import HUB, KIND, SERVER, USER, USER_ID
+from stateroom.operations.docker.down import _remove_networks, _remove_servers
+from stateroom.workloads.names import network_name
+from stateroom.workloads.progress import Progress
+from stateroom.workloads.server import Server
 
 SERVERS = [("ada", ""), ("ada", "gpu")]
-Specs = list[ServerSpec]
+Specs = list[Server]
 
 
 @pytest.fixture
@@ -53,7 +54,7 @@ async def test_each_lists_its_own(
     ours: DockerSubject, theirs: DockerSubject, our_specs: Specs, their_specs: Specs
 ) -> None:
     for hub, specs in ((ours, our_specs), (theirs, their_specs)):
-        assert {server.ref for server in await hub.backend.list()} == {spec.ref for spec in specs}
+        assert {server.ref for server in await hub.backend.servers.list()} == {spec.ref for spec in specs}
     assert len({spec.ref.name for spec in our_specs + their_specs}) == 2 * len(SERVERS)
     assert len({spec.home.name for spec in our_specs + their_specs}) == 2  # ada's of each hub
 
@@ -63,8 +64,8 @@ async def test_a_stop_and_a_start_leave_the_others_server_as_it_was(
 ) -> None:
     before = ids(theirs)
     for spec in our_specs:
-        await ours.backend.stop(spec.ref, soon())
-    assert await ours.backend.list() == []
+        await ours.backend.servers.stop(spec.ref, soon())
+    assert await ours.backend.servers.list() == []
     await started(ours)
     assert ids(theirs) == before
     await assert_all_run(theirs, their_specs)
@@ -73,9 +74,9 @@ async def test_a_stop_and_a_start_leave_the_others_server_as_it_was(
 async def test_a_death_is_told_to_its_own_hub_alone(
     ours: DockerSubject, theirs: DockerSubject, our_specs: Specs, their_specs: Specs
 ) -> None:
-    known = [await ours.backend.state(spec.ref) for spec in our_specs]
+    known = [await ours.backend.servers.state(spec.ref) for spec in our_specs]
     changes = [
-        asyncio.ensure_future(ours.backend.changed(spec.ref, state))
+        asyncio.ensure_future(ours.backend.servers.changed(spec.ref, state))
         for spec, state in zip(our_specs, known, strict=True)
     ]
     for spec in their_specs:
@@ -87,16 +88,16 @@ async def test_a_death_is_told_to_its_own_hub_alone(
     for change in changes[1:]:
         change.cancel()
     await assert_all_run(ours, our_specs[1:])
-    assert ours.backend._watch._seen.keys() == {spec.ref.name for spec in our_specs}
+    assert ours.backend._watch.picture.snapshot().keys() == {spec.ref.name for spec in our_specs}
 
 
 async def test_a_home_is_removed_at_its_own_hub_alone(
     ours: DockerSubject, theirs: DockerSubject, our_specs: Specs, their_specs: Specs
 ) -> None:
     for spec in our_specs:
-        await ours.backend.stop(spec.ref, soon())
+        await ours.backend.servers.stop(spec.ref, soon())
     for spec in our_specs:
-        await ours.backend.remove_home(spec.home)
+        await ours.backend.homes.remove(spec.home)
     assert volumes(ours) == set()
     assert volumes(theirs) == {spec.home.name for spec in their_specs}
     await assert_all_run(theirs, their_specs)
@@ -118,7 +119,7 @@ async def test_down_takes_the_servers_and_the_network_of_its_own_hub(
     assert ids(ours) == set()
     assert volumes(ours) == {spec.home.name for spec in our_specs}
     assert not ours.client.networks(filters={"label": f"{HUB}={ours.hub}"})
-    assert theirs.client.inspect_network(theirs.network)
+    assert theirs.client.inspect_network(theirs.settings.network)
     await assert_all_run(theirs, their_specs)
 
 
@@ -137,11 +138,11 @@ async def test_a_container_that_has_our_name_is_left_alone_and_told(ours: Docker
     try:
         ours.client.start(spec.ref.name)
         with pytest.raises(NameTaken, match="not of this hub"):
-            await ours.backend.start(spec, soon(), unheard)
-        await ours.backend.stop(spec.ref, soon())
-        assert await ours.backend.list() == []
-        assert (await ours.backend.state(spec.ref)).life is Life.ABSENT
-        assert await ours.backend.logs(spec.ref, 5) == ""
+            await ours.backend.servers.start(spec, soon(), unheard)
+        await ours.backend.servers.stop(spec.ref, soon())
+        assert await ours.backend.servers.list() == []
+        assert (await ours.backend.servers.state(spec.ref)).life is Life.ABSENT
+        assert await ours.backend.servers.logs(spec.ref, 5) == ""
         found = ours.client.inspect_container(spec.ref.name)
         assert (found["Id"], found["State"]["Running"]) == (made, True)
     finally:
@@ -165,9 +166,9 @@ async def test_a_volume_that_has_our_homes_name_is_left_alone_and_told(ours: Doc
             else "is no home of this hub. It was left as it is"
         )
         with pytest.raises(HomeRefused, match=told):
-            await ours.backend.start(spec, soon(), unheard)
+            await ours.backend.servers.start(spec, soon(), unheard)
         with pytest.raises(HomeRefused, match=told):
-            await ours.backend.remove_home(spec.home)
+            await ours.backend.homes.remove(spec.home)
         assert (ours.client.inspect_volume(spec.home.name)["Labels"] or {}) == labels
         assert ids(ours) == set()
     finally:
@@ -193,21 +194,21 @@ async def test_a_network_that_has_our_name_is_left_alone_and_told(labels: dict[s
 
 async def started(hub: DockerSubject) -> Specs:
     specs = [make_spec(hub, user, server) for user, server in SERVERS]
-    await asyncio.gather(*(hub.backend.start(spec, soon(), unheard) for spec in specs))
+    await asyncio.gather(*(hub.backend.servers.start(spec, soon(), unheard) for spec in specs))
     return specs
 
 
-async def killed(hub: DockerSubject, spec: ServerSpec) -> ServerState:
+async def killed(hub: DockerSubject, spec: Server) -> ServerState:
     """What the hub is told when a server of its own is killed."""
-    known = await hub.backend.state(spec.ref)
+    known = await hub.backend.servers.state(spec.ref)
     hub.kill(spec.ref)
-    return await asyncio.wait_for(hub.backend.changed(spec.ref, known), 60)
+    return await asyncio.wait_for(hub.backend.servers.changed(spec.ref, known), 60)
 
 
 async def assert_all_run(hub: DockerSubject, specs: Specs) -> None:
     for spec in specs:
         assert hub.client.inspect_container(spec.ref.name)["State"]["Running"]
-        assert (await hub.backend.state(spec.ref)).life is Life.RUNNING
+        assert (await hub.backend.servers.state(spec.ref)).life is Life.RUNNING
 
 
 def ids(hub: DockerSubject) -> set[str]:

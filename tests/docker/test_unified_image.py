@@ -15,8 +15,8 @@ from docker.models.containers import Container
 
 from harness.images import engine_with, misfits
 from harness.notebook import HARDENED, OWN_PACKAGE, asker, container, python, removed, run
-from stateroom.images import ca_bundle
-from stateroom.recipes import UNIFIED, unified
+from stateroom.images.build import ca_bundle
+from stateroom.images.sources import UNIFIED, unified
 
 DOCUMENTATION = Path(__file__).parents[2] / "images" / "README.md"
 LARGEST = 2_000_000_000  # bytes, unpacked
@@ -159,14 +159,17 @@ def test_a_bash_kernel_starts_without_pauses(image: Container) -> None:
 import time
 from jupyter_client.manager import start_new_kernel
 manager, client = start_new_kernel(kernel_name="bash")
-began = time.monotonic()
-for _ in range(10):
+took = []
+for _ in range(20):
+    began = time.monotonic()
     client.execute_interactive("true")
-print(time.monotonic() - began)
+    took.append(time.monotonic() - began)
+print(min(took))
 client.stop_channels()
 manager.shutdown_kernel(now=True)
 """
-    assert float(python(image, program).splitlines()[-1]) < 1  # with bash_kernel's own waits at least this
+    # The quickest of many, however busy the machine; bash_kernel's own pauses are in each.
+    assert float(python(image, program).splitlines()[-1]) < 0.1
 
 
 def test_the_user_is_not_root_and_owns_the_home(image: Container) -> None:
@@ -310,7 +313,7 @@ echo 'SAID="$SAID two"' > ../before-notebook.d/6.sh
         with prepared(engine, hooks) as folder:
             started.put_archive("/usr/local/bin", folder)
         started.start()
-        assert started.wait()["StatusCode"] == 7
+        assert started.wait(timeout=60)["StatusCode"] == 7
         said = started.logs(stdout=True, stderr=False).decode()
         told = started.logs(stdout=False, stderr=True).decode().splitlines()
     assert said == "run\n one two\n"
@@ -327,7 +330,7 @@ def prepared(engine: docker.DockerClient, script: str) -> Iterator[bytes]:
     """What is in /usr/local/bin after a script that root has run there."""
     with removed(engine.containers.create(UNIFIED, ["-c", script], entrypoint=["sh"], user="0")) as made:
         made.start()
-        assert made.wait()["StatusCode"] == 0, made.logs()
+        assert made.wait(timeout=60)["StatusCode"] == 0, made.logs()
         chunks, _ = made.get_archive("/usr/local/bin/.")
         yield b"".join(chunks)
 
@@ -335,7 +338,7 @@ def prepared(engine: docker.DockerClient, script: str) -> Iterator[bytes]:
 def said_by(engine: docker.DockerClient, command: str, **options: object) -> tuple[str, str]:
     """What a command in a fresh container writes: its output, and what else is told."""
     with removed(engine.containers.run(UNIFIED, ["sh", "-c", command], detach=True, **HARDENED, **options)) as found:
-        assert found.wait()["StatusCode"] == 0, found.logs()
+        assert found.wait(timeout=60)["StatusCode"] == 0, found.logs()
         return found.logs(stderr=False).decode().strip(), found.logs(stdout=False).decode().strip()
 
 

@@ -20,7 +20,8 @@ from harness.cluster_hub import ClusterHub
 from harness.hub import PATIENCE, Person, wait_for
 from harness.pods import core, read_or_none
 from harness.recovery import cluster_answers
-from stateroom.names import HomeRef, ServerRef
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.names import ServerRef
 
 CATALOG = """\
 version: 1

@@ -13,9 +13,9 @@ import pytest
 from harness.engine_proxy import EngineProxy
 from harness.hub import Hub, Person
 from harness.own_engine import OwnEngine, own_network
-from stateroom.cli.data import DataFolder
-from stateroom.cli.proxy import install_proxy
 from stateroom.cli.screen import Screen
+from stateroom.operations.local.data import DataFolder
+from stateroom.operations.local.proxy import install_proxy
 
 from .scene import CATALOG, IMAGE, Scene
 
@@ -64,12 +64,12 @@ def small_disk(file: Path, mount: Path) -> Iterator[None]:
     with file.open("wb") as disk:
         disk.truncate(_DISK_BYTES)
     mount.mkdir()
-    subprocess.run(["mkfs.ext4", "-q", file], check=True)
-    subprocess.run(["mount", "-o", "loop", file, mount], check=True)
+    subprocess.run(["mkfs.ext4", "-q", file], check=True, timeout=120)
+    subprocess.run(["mount", "-o", "loop", file, mount], check=True, timeout=120)
     try:
         yield
     finally:
-        subprocess.run(["umount", "--recursive", mount], check=True)
+        subprocess.run(["umount", "--recursive", mount], check=True, timeout=120)
 
 
 @pytest.fixture

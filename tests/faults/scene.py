@@ -14,7 +14,9 @@ import requests
 from harness.engine_proxy import EngineProxy, Mood
 from harness.hub import PATIENCE, Hub, Person, wait_for
 from harness.own_engine import OwnEngine
-from stateroom.names import HomeRef, ServerRef, look_labels
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.identity import look_labels
+from stateroom.workloads.names import ServerRef
 
 IMAGE = "stateroom.test/tiny:1"
 REGISTRY_PORT = 5000  # in a network where nobody else is
@@ -87,7 +89,7 @@ class Scene:
         self.proxy.mood = Mood.WELL
         if not self.engine.runs:
             self.engine.start()
-        if not self.hub.programs("jupyterhub"):
+        if not self.hub.processes():
             self.up()
         for person in self.people.values():
             if self.home(person.name).exists():

@@ -13,7 +13,7 @@ from harness.hub import Person
 from harness.own_engine import OwnEngine
 from harness.registry import running_registry
 
-from .moments import TRIALS, start_and_hear
+from .moments import start_and_hear
 from .scene import BIG_IMAGE, IMAGE, REGISTRY_PORT, Scene, assert_all_is_well
 
 BIG = {"user_options": {"image": "big"}}
@@ -50,7 +50,7 @@ def room(engine: OwnEngine, left: int) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("registry")
-@pytest.mark.parametrize("share", SHARES[: max(1, TRIALS // 6)])
+@pytest.mark.parametrize("share", SHARES)
 def test_a_disk_is_full_during_a_pull(scene: Scene, victim: Person, share: float) -> None:
     before = scene.before()
     with room(scene.engine, int(share * BALLAST)):

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import signal
 from functools import partial
+from itertools import product
 
 import pytest
 
 from harness.hub import Person
 
-from .moments import WHEN, endure, sampled
+from .moments import WHEN, endure
 from .scene import Scene, assert_all_is_well
 
 LIVE_RESTORE = "with live-restore"
@@ -17,7 +18,7 @@ LIVE_RESTORE = "with live-restore"
 
 @pytest.mark.parametrize(
     ("when", "by", "settings"),
-    sampled(WHEN, ["SIGTERM", "SIGKILL"], [LIVE_RESTORE, "without live-restore"]),
+    list(product(WHEN, ["SIGTERM", "SIGKILL"], [LIVE_RESTORE, "without live-restore"])),
 )
 def test_an_engine_is_restarted(
     scene: Scene, bystander: Person, victim: Person, *, when: str, by: str, settings: str

@@ -31,6 +31,7 @@ from urllib.parse import parse_qs, urlsplit
 import yaml
 
 _CHUNK = 64 * 1024
+_LONGEST_FAULT_SECONDS = 600.0
 _OBJECT = re.compile(
     r"/(?:api|apis/[^/]+)/[^/]+(?:/namespaces/[^/]+(?=/))?/(?P<resource>[^/]+)(?:/(?P<name>[^/]+)(?:/(?P<part>.+))?)?"
 )
@@ -226,7 +227,7 @@ class ApiProxy:
         with self._lock:
             mute = [fault for fault in self._faults if fault.mood is Mood.MUTES and fault.fits(request)]
         for fault in mute:
-            fault.over.wait()
+            fault.over.wait(_LONGEST_FAULT_SECONDS)
 
     @contextmanager
     def _streaming(self, stream: _Stream) -> Iterator[None]:
@@ -312,7 +313,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._say(200, _gone_event())
             case Mood.HANGS:
                 assert fault is not None
-                fault.over.wait()
+                fault.over.wait(_LONGEST_FAULT_SECONDS)
                 self._cut()
             case Mood.CUTS | Mood.AWAY:
                 self._cut()

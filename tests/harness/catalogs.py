@@ -16,8 +16,8 @@ import yaml
 from hypothesis import strategies as st
 
 from harness.hostile import HOSTILE
-from stateroom.policy import Person
-from stateroom.quantity import MiB, parse_cpu, parse_memory
+from stateroom.common.quantity import MiB, parse_cpu, parse_memory
+from stateroom.offers.allowance import Person
 
 Data = dict[str, Any]
 
@@ -329,7 +329,7 @@ def _other_sections() -> st.SearchStrategy[Data]:
     ]
     return st.fixed_dictionaries(
         {
-            "reserve": st.fixed_dictionaries({}, optional={"cpu": share, "memory": share}),
+            "guarantee": st.fixed_dictionaries({}, optional={"cpu": share, "memory": share}),
             "home": st.sampled_from(homes),
             "start": st.fixed_dictionaries({}, optional={"timeout": times, "pull_timeout": times}),
             "idle": st.fixed_dictionaries({}, optional={"stop_after": times}),

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness import cluster
 from harness.configured_hub import ConfiguredHub
 from harness.pods import Pods, in_cluster, namespace_of_its_own
-from stateroom.recipes import UNIFIED
+from stateroom.images.sources import UNIFIED
 
 _CONFIGURATION = """
 c.JupyterHub.hub_ip = "{host}"

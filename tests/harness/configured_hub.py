@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from harness.hub import Hub, free_port, wait_for
-from stateroom.cli.data import DataFolder
-from stateroom.cli.proxy import install_proxy
+from harness.hub import PATIENCE, Hub, free_port, wait_for
 from stateroom.cli.screen import Screen
+from stateroom.operations.local.data import DataFolder
+from stateroom.operations.local.proxy import install_proxy
 
 _CONFIGURATION = """\
 import stateroom
@@ -73,7 +73,7 @@ class ConfiguredHub(Hub):
         """Kill the hub. Its proxy is left behind, as by an out-of-memory killer."""
         assert self._process is not None
         self._process.kill()
-        self._process.wait()
+        self._process.wait(PATIENCE)
 
     def down(self) -> None:
         """Stop the hub with its proxy, and remove everything that only a test leaves behind."""
@@ -83,7 +83,7 @@ class ConfiguredHub(Hub):
         finally:
             if self._process is not None:
                 self._process.kill()
-                self._process.wait()
+                self._process.wait(PATIENCE)
             self.servers.remove_everything()
 
 

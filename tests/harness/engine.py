@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from stateroom.cli.data import DataFolder
-from stateroom.cli.docker.engine import answering, ensure_engine, stop_engine
 from stateroom.cli.screen import Screen
-from stateroom.errors import SetupError
+from stateroom.common.errors import SetupError
+from stateroom.operations.docker.engine import answering, ensure_engine, stop_engine
+from stateroom.operations.local.data import DataFolder
 
 
 def main(verb: str, folder: str) -> str:

@@ -7,9 +7,9 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, Coroutine, Mapping
 from typing import Any, cast
 
-from stateroom.backends.kubernetes.cluster import Cluster
-from stateroom.errors import NameTaken
-from stateroom.names import ServerRef
+from stateroom.backends.kubernetes.api import Cluster
+from stateroom.common.errors import NameTaken
+from stateroom.workloads.names import ServerRef
 
 Json = dict[str, Any]
 

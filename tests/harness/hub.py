@@ -31,6 +31,7 @@ STATEROOM = str(Path(sys.executable).with_name("stateroom"))
 
 # The hub answers within seconds; what takes as long as this does not happen.
 PATIENCE = 90.0
+LONGEST_COMMAND_SECONDS = 300.0  # of `stateroom`, unless it builds images
 
 _Value = TypeVar("_Value")
 
@@ -58,12 +59,15 @@ class Site(Protocol):
 class Hub:
     """A hub of its own: data folder, port, id and catalog that no other test has."""
 
+    host_names = False
+    scheme = "http"
+
     def __init__(self, data: Path, *options: str) -> None:
         self._options = options
         self.id = f"test-{uuid4().hex[:10]}"
         self.data = data
         self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"{self.scheme}://127.0.0.1:{self.port}"
         self.catalog = data / "test-catalog.yaml"
         self.catalog.write_text(f"hub: {self.id}\n{CATALOG.read_text()}\n{ON_ANY_MACHINE}")
         self.servers = Servers(self.id)
@@ -76,7 +80,9 @@ class Hub:
         # What a shell starts in the background inherits a deaf ear for Ctrl-C; a person's terminal gives none.
         hearing = ["env", "--default-signal=INT"]
         own = ["--data", self.data, "--port", str(self.port), "--catalog", self.catalog]
-        command = [*hearing, STATEROOM, "up", *own, *self._options]
+        # Programs alone need no host names; `HubOfNames` has them.
+        names = [] if self.host_names else ["--one-host-name"]
+        command = [*hearing, STATEROOM, "up", *own, *names, *self._options]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for(self._answers, "the hub")
@@ -90,11 +96,15 @@ class Hub:
     def kill(self) -> None:
         """Kill `up` and the hub at once. Its proxy is left behind, as by an out-of-memory killer."""
         assert self._process is not None
-        hubs = self.programs("jupyterhub")
+        hubs = self.processes()
         assert hubs, "the hub's process was not found"
         for pid in (self._process.pid, *hubs):
             os.kill(pid, signal.SIGKILL)
-        self._process.wait()
+        self._process.wait(PATIENCE)
+
+    def processes(self) -> list[int]:
+        """The hub's own process, if it runs: neither the proxy nor the hub's services."""
+        return self.programs("stateroom.hub.process")
 
     def programs(self, name: str) -> list[int]:
         """The Python processes of `up` that run a program."""
@@ -108,13 +118,14 @@ class Hub:
         finally:
             if self._process is not None:
                 self._process.kill()
-                self._process.wait()
+                self._process.wait(PATIENCE)
             self.servers.remove_everything()
 
     def command(self, *words: str, stdin: str = "") -> str:
         """Run `stateroom`; what it printed."""
+        command = [STATEROOM, *words, "--data", self.data]
         done = subprocess.run(
-            [STATEROOM, *words, "--data", self.data], input=stdin, capture_output=True, text=True, check=False
+            command, input=stdin, capture_output=True, text=True, check=False, timeout=LONGEST_COMMAND_SECONDS
         )
         assert done.returncode == 0, f"stateroom {' '.join(words)}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -131,7 +142,7 @@ class Hub:
             return
         before = self._readings()
         self.catalog.write_text(text)
-        wait_for(lambda: self._readings() > before, "the hub's word about the catalog", seconds=2, pause=0.05)
+        wait_for(lambda: self._readings() > before, "the hub's word about the catalog", pause=0.05)
 
     def make_group(self, admin: Person, name: str, *members: Person) -> None:
         """Make a group of the hub with these members, whom the hub knows once they have logged in."""
@@ -155,8 +166,22 @@ class Hub:
         code = self._process.poll()
         assert code is None, f"`stateroom up` ended with exit code {code}:\n{self.log()[-5000:]}"
         with contextlib.suppress(requests.ConnectionError):
-            return requests.get(f"{self.url}/hub/api/", timeout=5).ok
+            return requests.get(f"{self.scheme}://127.0.0.1:{self.port}/hub/api/", timeout=5).ok
         return False
+
+
+class HubOfNames(Hub):
+    """As `stateroom up` is without options: each user's servers have a host name of their own, for browsers."""
+
+    host_names = True
+
+    def __init__(self, data: Path, *options: str) -> None:
+        super().__init__(data, *options)
+        self.url = f"{self.scheme}://hub.localhost:{self.port}"
+
+    def server(self, name: str) -> str:
+        """Where a user's server is for a browser."""
+        return f"{self.scheme}://{name}.hub.localhost:{self.port}/user/{name}"
 
 
 @contextmanager
@@ -258,12 +283,12 @@ class Person:
 
     def progress(self, server: str = "") -> Iterator[dict[str, Any]]:
         """The events of a start, as the hub's page hears them."""
-        path = f"{self._server_path(server)}/progress"
-        with self.api("GET", path, stream=True, headers={"Accept": "text/event-stream"}) as answer:
-            answer.raise_for_status()
-            for line in answer.iter_lines(chunk_size=1):
-                if line.startswith(b"data:"):
-                    yield json.loads(line.removeprefix(b"data:"))
+        return progress_events(self.hub, self.token, self._server_path(server))
+
+    def reaches_server(self) -> bool:
+        """Whether the person's server answers through the proxy, to a browser."""
+        answer = self.web.get(f"{self.hub.url}/user/{self.name}/api", timeout=20, allow_redirects=False)
+        return answer.status_code == 200
 
     def close(self) -> None:
         """Close the session's connections."""
@@ -280,6 +305,16 @@ def call_api(hub: Site, token: str, method: str, path: str, **settings: Any) -> 
     return requests.request(method, f"{hub.url}/hub/api/{path}", headers=headers, timeout=PATIENCE, **settings)
 
 
+def progress_events(hub: Site, token: str, path: str) -> Iterator[dict[str, Any]]:
+    """The events of a server's start. `path` is the server's in the REST API."""
+    headers = {"Accept": "text/event-stream"}
+    with call_api(hub, token, "GET", f"{path}/progress", stream=True, headers=headers) as answer:
+        answer.raise_for_status()
+        for line in answer.iter_lines(chunk_size=1):
+            if line.startswith(b"data:"):
+                yield json.loads(line.removeprefix(b"data:"))
+
+
 def starts_by_outcome(admin: Person) -> Counter[str]:
     """The hub's own count of failed starts: `error` counts towards its limit, `quota` is a reason that does not."""
     counts: Counter[str] = Counter()
@@ -293,7 +328,7 @@ def metrics(admin: Person, name: str) -> list[tuple[str, float]]:
     """Labels and value of each of the hub's metrics of this name."""
     answer = requests.get(f"{admin.hub.url}/hub/metrics", headers={"Authorization": f"token {admin.token}"}, timeout=10)
     assert answer.ok, answer.text
-    found = re.findall(rf"^{name}{{(.*)}} (\S+)$", answer.text, re.MULTILINE)
+    found = re.findall(rf"^{name}(?:{{(.*)}})? (\S+)$", answer.text, re.MULTILINE)
     return [(labels, float(number)) for labels, number in found]
 
 

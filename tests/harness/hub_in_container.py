@@ -17,12 +17,16 @@ from pathlib import Path
 from traitlets.config import Config
 
 import stateroom
-from stateroom.backends.docker import DockerBackend
-from stateroom.catalog import DockerHome
-from stateroom.deadline import Deadline
-from stateroom.names import HomeRef, ServerRef, network_name
-from stateroom.recipes import UNIFIED
-from stateroom.spec import ServerSpec
+from stateroom.backends.docker import DockerBackend, DockerSettings
+from stateroom.catalog.storage import DockerHome
+from stateroom.common.deadline import Deadline
+from stateroom.common.quantity import Resources
+from stateroom.images.sources import UNIFIED
+from stateroom.storage.homes import HomeRef
+from stateroom.storage.mounts import HomeMount
+from stateroom.workloads.container import Container
+from stateroom.workloads.names import ServerRef, network_name
+from stateroom.workloads.server import Server
 
 _CATALOG = """\
 # The group's servers are on a network of their own.
@@ -41,29 +45,27 @@ async def main(hub: str, image: str) -> None:
     stateroom.configure(c, catalog=catalog, data=catalog.parent)
     for port in (8081, 8082):
         listen(c.JupyterHub.hub_ip, port)
-    backend = DockerBackend(hub, network_name(hub), DockerHome())
+    backend = DockerBackend(hub, lambda: DockerSettings(network_name(hub), DockerHome()))
     servers = [wanted(hub, image, "ada", None), wanted(hub, image, "bob", f"{hub}-research")]
     for spec in servers:
-        await backend.start(spec, Deadline.after(60, "waiting for the server"), lambda _: None)
+        await backend.servers.start(spec, Deadline.after(60, "waiting for the server"), lambda _: None)
     told = {"listens": c.JupyterHub.hub_ip, "name": c.JupyterHub.hub_connect_ip}
     print(json.dumps(told | {spec.ref.user: spec.ref.name for spec in servers}), flush=True)
     threading.Event().wait()
 
 
-def wanted(hub: str, image: str, user: str, network: str | None) -> ServerSpec:
+def wanted(hub: str, image: str, user: str, network: str | None) -> Server:
     """A server that does little."""
-    return ServerSpec(
-        ref=ServerRef(hub, user),
-        home=HomeRef(hub, user, 1),
+    base_url = f"/user/{user}/"
+    container = Container(
         image=image,
-        cpu=1000,
-        memory=2**28,
-        base_url=f"/user/{user}/",
-        mount="notebooks",
-        environment={"JUPYTERHUB_SERVICE_PREFIX": f"/user/{user}/"},
+        resources=Resources(cpu=1000, memory=2**28),
+        environment={"JUPYTERHUB_SERVICE_PREFIX": base_url},
         secrets={},
+        mounts=(HomeMount(HomeRef(hub, user, 1), "notebooks"),),
         network=network,
     )
+    return Server(ServerRef(hub, user), container, base_url)
 
 
 def listen(address: str, port: int) -> None:

@@ -101,8 +101,9 @@ class KernelAt:
                     return found
         finally:
             socket.close()
-            while await socket.read_message() is not None:
-                pass  # until the other side has closed, too
+            async with asyncio.timeout(10):
+                while await socket.read_message() is not None:
+                    pass  # until the other side has closed, too
         raise AssertionError("the server closed the connection")
 
 
@@ -116,7 +117,7 @@ class Kernel(KernelAt):
 def _done(work: Coroutine[Any, Any, _Result]) -> _Result:
     """What it comes to, on a loop of its own: a browser that a test has opened holds this thread's."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, asyncio.wait_for(work, PATIENCE)).result()
+        return thread.submit(asyncio.run, asyncio.wait_for(work, PATIENCE)).result(PATIENCE + 30)
 
 
 def _request(code: str) -> dict[str, Any]:

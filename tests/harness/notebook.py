@@ -11,7 +11,7 @@ import docker
 from docker.models.containers import Container
 from docker.types import Mount
 
-from stateroom.recipes import UNIFIED
+from stateroom.images.sources import UNIFIED
 
 HARDENED = {"cap_drop": ["ALL"], "security_opt": ["no-new-privileges"], "init": True}
 PATIENCE = 30  # seconds

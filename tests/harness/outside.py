@@ -7,13 +7,15 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from uuid import uuid4
 
 METADATA = "169.254.169.254"
 SOMEWHERE = "198.51.100.7"  # an address of nobody's, kept for examples
 _NEAR, _FAR = "203.0.113.1", "203.0.113.2"
+NEXT_HOP = _FAR
+OUTSIDE = "-n"  # how the name of the interface ends that leads there
 
 _LISTENER = """
 import socket
@@ -40,10 +42,13 @@ except OSError as error:
 
 
 @contextmanager
-def outside() -> Iterator[None]:
-    """A host at both addresses that listens at port 80, one hop away."""
+def outside(*more: str) -> Iterator[Callable[[str, int], str]]:
+    """A host at both addresses that listens at port 80, one hop away. It has `more` addresses without a way to them.
+
+    Yields what tries a connection from there to an address of this machine.
+    """
     space = f"test-{uuid4().hex[:8]}"
-    near, far = f"{space[5:]}-n", f"{space[5:]}-f"
+    near, far = f"{space[5:]}{OUTSIDE}", f"{space[5:]}-f"
     _ip("netns", "add", space)
     try:
         _ip("link", "add", near, "type", "veth", "peer", "name", far, "netns", space)
@@ -54,17 +59,27 @@ def outside() -> Iterator[None]:
         for address in (METADATA, SOMEWHERE):
             _ip("-n", space, "address", "add", f"{address}/32", "dev", "lo")
             _ip("route", "add", f"{address}/32", "via", _FAR)
+        for address in more:
+            _ip("-n", space, "address", "add", f"{address}/32", "dev", "lo")
         listener = ["ip", "netns", "exec", space, sys.executable, "-c", _LISTENER]
         with subprocess.Popen(listener, stdout=subprocess.PIPE) as process:
             try:
                 assert process.stdout is not None
                 process.stdout.readline()
-                yield
+
+                def tried(address: str, port: int) -> str:
+                    _ip("-n", space, "route", "replace", f"{address}/32", "via", _NEAR)
+                    command = ["ip", "netns", "exec", space, sys.executable, "-c", CONNECT, address, str(port)]
+                    return subprocess.run(
+                        command, capture_output=True, text=True, check=True, timeout=60
+                    ).stdout.strip()
+
+                yield tried
             finally:
                 process.kill()
     finally:
         # Both ends of the cable and the routes go with one, which a namespace would take its time for.
-        subprocess.run(["ip", "link", "delete", near], check=False)
+        subprocess.run(["ip", "link", "delete", near], check=False, timeout=120)
         _ip("netns", "delete", space)
 
 
@@ -86,15 +101,17 @@ def listening(address: str, port: int = 0) -> Iterator[int]:
             yield server.getsockname()[1]
         finally:
             server.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            thread.join(30)
 
 
 def packet_rules(hub: str = "") -> list[str]:
     """The lines of the machine's packet filter that are ours: those of one hub, or all."""
-    saved = subprocess.run(["iptables-save", "-t", "filter"], capture_output=True, text=True, check=True).stdout
+    saved = subprocess.run(
+        ["iptables-save", "-t", "filter"], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
     mark = f'"stateroom hub {hub} ' if hub else "STATEROOM"
     return [re.sub(r"\[.*\]", "", line) for line in saved.splitlines() if mark in line]
 
 
 def _ip(*words: str) -> None:
-    subprocess.run(["ip", *words], check=True)
+    subprocess.run(["ip", *words], check=True, timeout=120)

@@ -47,7 +47,7 @@ def own_network() -> Iterator[None]:
     with Path("/proc/thread-self/ns/net").open("rb") as before:
         _checked(_LIBC.unshare(_CLONE_NEWNET))
         try:
-            subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+            subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=120)
             yield
         finally:
             _checked(_LIBC.setns(before.fileno(), _CLONE_NEWNET))
@@ -56,14 +56,18 @@ def own_network() -> Iterator[None]:
 class OwnEngine:
     """A dockerd with a folder of its own. Runs from `start` to `stop` or `kill`, as often as wanted."""
 
-    def __init__(self, folder: Path, mirror: str = "") -> None:
-        """`mirror` is the address of a registry that it asks instead of its default one."""
+    def __init__(self, folder: Path, mirror: str = "", *, builds: bool = False) -> None:
+        """`mirror` is the address of a registry that it asks instead of its default one.
+
+        One that `builds` images has a bridge of its own, which BuildKit needs.
+        """
         self.root = folder / "root"
         self.socket = folder / "engine.sock"
         self.host = f"unix://{self.socket}"
         self._folder = folder
         self._settings = folder / "daemon.json"
         self._settings.write_text(json.dumps({"registry-mirrors": [f"http://{mirror}"]} if mirror else {}))
+        self._bridge = [] if builds else ["--bridge=none"]
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -85,7 +89,7 @@ class OwnEngine:
             *("--exec-root", self._folder / "exec"),
             *("--pidfile", self._folder / "pid"),
             *("--host", self.host),
-            "--bridge=none",
+            *self._bridge,
             *("--default-address-pool", _POOL),
         ]
         with self.log.open("ab") as log:

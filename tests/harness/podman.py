@@ -10,7 +10,7 @@ from pathlib import Path
 
 import docker
 
-from harness.hub import wait_for
+from harness.hub import PATIENCE, wait_for
 from harness.skips import program_or_skip
 
 # Podman's own defaults are more than it is granted in a container or virtual machine. Both numbers
@@ -47,7 +47,9 @@ def running_podman(folder: Path) -> Iterator[str]:
                 yield f"unix://{socket}"
             finally:
                 _end(service)
-                subprocess.run(reset, env=environment, capture_output=True, check=False, pass_fds=[mounts.fileno()])
+                subprocess.run(
+                    reset, env=environment, capture_output=True, check=False, pass_fds=[mounts.fileno()], timeout=120
+                )
     finally:
         _end(service)
 
@@ -55,7 +57,7 @@ def running_podman(folder: Path) -> Iterator[str]:
 def _end(service: subprocess.Popen[bytes]) -> None:
     """Idempotent."""
     service.terminate()
-    service.wait()
+    service.wait(PATIENCE)
 
 
 def _answers(socket: Path, service: subprocess.Popen[bytes]) -> bool:

@@ -22,7 +22,8 @@ from harness.own_engine import smallest_server
 from harness.skips import program_or_skip
 from stateroom.backends.docker.engine import connect
 from stateroom.backends.kubernetes.manifests import CONTAINER
-from stateroom.names import ServerRef, server_from_labels
+from stateroom.workloads.identity import identify
+from stateroom.workloads.names import ServerRef
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 _SETTLE_SECONDS = 30
@@ -50,7 +51,7 @@ class Pods:
 
 def server_of(pod: client.V1Pod, hub: str) -> ServerRef | None:
     """The server that a pod is."""
-    return server_from_labels(pod.metadata.annotations or {}, hub)
+    return identify(pod.metadata.name, pod.metadata.annotations, hub)
 
 
 @cache

@@ -17,7 +17,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from harness.hub import free_port, wait_for
+from harness.hub import PATIENCE, free_port, wait_for
 
 _USER = "hub"
 _DATABASE = "postgres"  # the one that each server has
@@ -64,7 +64,7 @@ class PostgreSQL:
         """Stop it, which cuts its connections. Idempotent."""
         if self._process is not None:
             self._process.send_signal(signal.SIGINT)
-            self._process.wait()
+            self._process.wait(PATIENCE)
             self._process = None
 
     def cut_connections(self) -> int:

@@ -9,6 +9,27 @@ from harness.pods import core, read_or_none
 _SECONDS = 180.0
 
 
+# They ask an API server that was away again after up to half a minute, one after another.
+_SLOW_TO_RETURN = ("kube-controller-manager", "kube-scheduler", "kubelet")
+
+
+def hurry_the_cluster() -> None:
+    """Restart what would wait before it asks the API server again. Pods run on meanwhile."""
+    wait_for(api_answers, "the API server")
+    parts = cluster.components()
+    for name in _SLOW_TO_RETURN:
+        parts[name].restart()
+
+
+def api_answers() -> bool:
+    """Whether the API server is there."""
+    try:
+        core().get_api_resources()
+    except Exception:  # noqa: BLE001 - whatever it is, it does not answer
+        return False
+    return True
+
+
 def wait_for_the_cluster(image: str) -> None:
     """Until pods find a node, and what belonged to them is cleared away: its parts come back one after another.
 

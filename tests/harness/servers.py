@@ -10,9 +10,11 @@ import docker
 from docker.errors import APIError
 from docker.models.containers import Container
 
-from stateroom.backends.docker.firewall import lift_isolation
-from stateroom.names import HUB, USER, HomeRef, ServerRef
-from stateroom.recipes import UNIFIED
+from stateroom.backends.docker.packet_filter import lift_isolation
+from stateroom.common.labels import HUB, USER
+from stateroom.images.sources import UNIFIED
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.names import ServerRef
 
 _LIMITS = """
 cd /sys/fs/cgroup
@@ -69,6 +71,11 @@ class Servers:
         done = self.container(user, server).exec_run(list(command), user="root" if root else "")
         assert done.exit_code == 0, done.output.decode(errors="replace")
         return done.output.decode()
+
+    def variable(self, user: str, name: str) -> str:
+        """A variable of the server's own process, which its kernels and terminals may not have."""
+        script = f"cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -m1 ^{name}="
+        return self.output(user, "sh", "-c", script).strip().partition("=")[2]
 
     def has_home(self, user: str) -> bool:
         """Whether the user's volume is there."""

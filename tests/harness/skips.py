@@ -1,4 +1,4 @@
-"""What a tier cannot run without, told once."""
+"""What a suite cannot run without."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import docker
 import pytest
 from docker.errors import DockerException, ImageNotFound
 
-from stateroom.recipes import UNIFIED
+from stateroom.images.sources import UNIFIED
 
 
 def skip_without_image() -> None:
@@ -29,7 +29,7 @@ def skip_without_image() -> None:
 
 
 def program_or_skip(name: str) -> str:
-    """Where a program is; skips where it is missing. `./test` brings those that its tiers need."""
+    """Where a program is; skips where it is missing. `./test` brings those that its suites need."""
     found = shutil.which(name, path=os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin")))
     if found is None:
         pytest.skip(f"{name} is not installed; ./test installs it")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("original")
 
 
 def leave(hub: Hub, original: str, memory: int, more: str = "") -> None:
-    """Have all servers together reserve no more than so many bytes, and a few MiB that the share is rounded up by."""
+    """Guarantee to all servers together no more than so many bytes, and a few MiB that the share is rounded up by."""
     share = memory / hub.servers.engine.info()["MemTotal"] + 0.0001
     hub.save_catalog(original.replace(ON_ANY_MACHINE, f"docker: {{capacity: {{memory: {share:.6f}}}}}\n{more}"))
 
@@ -53,10 +53,10 @@ def test_twenty_starts_at_once_reserve_no_more_than_the_machines_share(
     assert all("The machine has " in answer.json()["message"] for answer in refused)
     for person, name in started:
         person.wait_until_ready(name)
-    reserved = [
-        int(found.labels["io.stateroom.reserved-memory"]) for person in people for found in hub.servers.of(person.name)
+    guaranteed = [
+        int(found.labels["io.stateroom.memory-guarantee"]) for person in people for found in hub.servers.of(person.name)
     ]
-    assert reserved == [512 * MIB] * 3
+    assert guaranteed == [512 * MIB] * 3
     assert starts_by_outcome(admin)["error"] == before["error"]
     admin.close()
 
@@ -64,7 +64,7 @@ def test_twenty_starts_at_once_reserve_no_more_than_the_machines_share(
 def test_a_refusal_says_what_is_left_in_the_form_and_over_rest_and_a_stop_makes_room(
     hub: Hub, people: list[Person], original: str
 ) -> None:
-    leave(hub, original, 2 * 1024 * MIB, "reserve: {memory: 0.5}\n")
+    leave(hub, original, 2 * 1024 * MIB, "guarantee: {memory: 0.5}\n")
     first, second, *_ = people
     first.started({"user_options": {"cpu": 0.25, "memory": "2.5 GiB"}})
     answer = second.start({"user_options": {"cpu": 0.25, "memory": "3 GiB"}})

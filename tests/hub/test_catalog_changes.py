@@ -13,7 +13,7 @@ def form(hub: Hub, person: Person) -> str:
     return person.web.get(f"{hub.url}/hub/spawn/{person.name}").text
 
 
-def test_a_new_size_is_offered_and_started_within_two_seconds(hub: Hub, person: Person, original: str) -> None:
+def test_a_new_size_is_offered_and_started_at_once(hub: Hub, person: Person, original: str) -> None:
     assert "Tiny" not in form(hub, person)
     tiny = "  - {id: tiny, title: Tiny, cpu: 0.25, memory: 256 MiB}\n"
     hub.save_catalog(original.replace("sizes:\n", f"sizes:\n{tiny}"))

@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from harness.configured_hub import ConfiguredHub, configured_hub
-from harness.hub import Person, wait_for
+from harness.hub import PATIENCE, Person, wait_for
 from harness.postgresql import PostgreSQL, running_postgresql
 from harness.skips import skip_without_image
 
@@ -104,4 +104,5 @@ def amid(request: Callable[[], object]) -> Iterator[None]:
     thread.start()
     time.sleep(0.1)  # a stop takes some tenths of a second
     yield
-    thread.join()
+    thread.join(PATIENCE)
+    assert not thread.is_alive()

@@ -7,8 +7,6 @@ conventions: Python at /opt/conda, `tini -g -- start.sh` with hooks, the command
 
 from __future__ import annotations
 
-import io
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ import pytest
 import requests
 
 from harness.hub import Hub, Person
+from harness.images import build_from
 from harness.skips import program_or_skip
-from stateroom.recipes import UNIFIED
+from stateroom.images.sources import UNIFIED
 
 # Of this run alone: the same tests run beside it with another JupyterHub.
 IMAGE = f"stateroom.test/stacks:{uuid4().hex[:10]}"
@@ -73,14 +72,7 @@ def in_catalog(hub: Hub, person: Person, original: str) -> Iterator[str]:
         "bin/before-notebook.d/10-sourced.sh": SOURCED.encode(),
         "bin/before-notebook.d/20-run": RUN.encode(),
     }
-    with io.BytesIO() as context:
-        with tarfile.open(fileobj=context, mode="w") as archive:
-            for name, content in files.items():
-                entry = tarfile.TarInfo(name)
-                entry.size, entry.mode = len(content), 0o755
-                archive.addfile(entry, io.BytesIO(content))
-        context.seek(0)
-        hub.servers.engine.images.build(fileobj=context, custom_context=True, tag=IMAGE, forcerm=True)
+    build_from(hub.servers.engine, IMAGE, files)
     entry = f"images:\n  - {{id: stacks, title: Stacks, image: {IMAGE}}}\n"
     greeting = original.replace("environment: {", "environment: {GREETING: hello, ")
     hub.save_catalog(greeting.replace("images:\n", entry))

@@ -12,8 +12,8 @@ import pytest
 
 from harness.command import Outcome, run
 from harness.hub import Hub
-from stateroom.cli.data import DataFolder
-from stateroom.names import network_name
+from stateroom.operations.local.data import DataFolder
+from stateroom.workloads.names import network_name
 
 
 def doctor(data: Path) -> Outcome:

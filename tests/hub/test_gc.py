@@ -14,8 +14,10 @@ from harness.command import Outcome, run
 from harness.hub import Hub, Person, running_hub
 from harness.servers import Servers
 from harness.skips import skip_without_image
-from stateroom.names import HELPER, HomeRef, ServerRef, network_name
-from stateroom.recipes import UNIFIED
+from stateroom.common.labels import HELPER
+from stateroom.images.sources import UNIFIED
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.names import ServerRef, network_name
 
 
 def gc(hub: Hub, *more: str) -> Outcome:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.engine_proxy import EngineProxy, Mood
-from harness.hub import Hub, running_hub, wait_for
+from harness.hub import PATIENCE, Hub, running_hub, wait_for
 from harness.skips import skip_without_image
 
 
@@ -41,7 +41,7 @@ def test_a_start_that_the_engine_holds_up_can_be_stopped(hub: Hub, proxy: Engine
         wait_for(lambda: any("/images/" in request for request in proxy.requests[before:]), "the start's first call")
         answer = person.api("DELETE", f"users/{person.name}/server")
         proxy.mood = Mood.WELL
-        start.result()
+        start.result(PATIENCE)
     assert answer.status_code in {202, 204}, answer.text
     wait_for(lambda: not person.active(), "the server's end")
     wait_for(lambda: hub.servers.of(person.name) == [], "the clean-up")

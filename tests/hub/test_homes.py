@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from harness.command import Outcome, run
-from harness.hub import Hub, Person
-from stateroom.names import HomeRef
+from harness.hub import Hub, Person, wait_for
+from stateroom.storage.homes import HomeRef
 
 FILES = """
 cd ~/notebooks
@@ -108,9 +108,10 @@ def test_a_reused_name_gets_the_old_files_only_once_they_are_assigned(
 def test_a_home_follows_its_renamed_user_once_it_is_assigned(
     hub: Hub, admin: Person, owner: Person, people: list[Person]
 ) -> None:
-    renamed = hub.person(name=f"{owner.name}-renamed")
+    renamed = Person(hub, f"{owner.name}-renamed", owner.password)
     people.append(renamed)
     assert admin.api("PATCH", f"users/{owner.name}", json={"name": renamed.name}).ok
+    wait_for(lambda: renamed.name in hub.command("user", "list"), "the account's new name")
     # A start meanwhile makes an empty home.
     renamed.started()
     assert "file" not in hub.servers.output(renamed.name, "ls", "/home/jovyan/notebooks")

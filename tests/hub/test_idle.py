@@ -10,11 +10,11 @@ from harness.kernels import Kernel
 
 
 def test_the_service_ends_with_a_hub_that_is_killed_and_is_there_again_with_the_next(hub: Hub) -> None:
-    (service,) = hub.programs("stateroom.idle")
+    (service,) = hub.programs("stateroom.hub.services.idle")
     hub.kill()
     wait_for(lambda: not Path(f"/proc/{service}/cmdline").exists(), "the service's end")
     hub.up()
-    wait_for(lambda: len(hub.programs("stateroom.idle")) == 1, "the next hub's service")
+    wait_for(lambda: len(hub.programs("stateroom.hub.services.idle")) == 1, "the next hub's service")
 
 
 def test_an_idle_server_stops_by_a_rule_written_meanwhile_and_a_busy_one_does_not(hub: Hub) -> None:
@@ -32,8 +32,8 @@ def test_an_idle_server_stops_by_a_rule_written_meanwhile_and_a_busy_one_does_no
         wait_for(lambda: not idle.active(), "the hub's note of it")
         form = idle.web.get(f"{hub.url}/hub/spawn/{idle.name}").text
         assert "Your server was stopped since nobody had used it for 1 min." in form
-        # The busy one has been left alone by its kernel's user for longer than the rule by now.
-        time.sleep(max(0.0, 90 - (time.monotonic() - left_alone)))
+        # The busy one has been left alone for longer than the rule and the ten seconds between two looks by then.
+        time.sleep(max(0.0, 75 - (time.monotonic() - left_alone)))
         assert busy.active()
 
         # Who stops a server by hand is not told that it was idle.

@@ -10,8 +10,8 @@ import pytest
 from harness.configured_hub import configured_hub
 from harness.hub import free_port, running_hub
 from harness.outside import CONNECT, listening, packet_rules
-from stateroom.cli.data import DataFolder
-from stateroom.names import network_name
+from stateroom.operations.local.data import DataFolder
+from stateroom.workloads.names import network_name
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root sees packet rules")

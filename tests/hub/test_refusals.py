@@ -106,7 +106,7 @@ def test_the_form_comes_back_with_a_400_and_the_sentence(
     page = text_of(answer.text)
     assert sentence in page
     assert "Traceback" not in page
-    assert "stateroom.errors" not in page
+    assert "stateroom.common.errors" not in page
     assert hub.servers.names() == before
     assert not anybody.active()
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import requests
 
 from harness.hub import Hub, Person
-from stateroom.names import ServerRef
-from stateroom.recipes import UNIFIED
+from stateroom.images.sources import UNIFIED
+from stateroom.workloads.names import ServerRef
 
 NOTE = "/home/jovyan/notebooks/note"
 

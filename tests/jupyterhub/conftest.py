@@ -14,9 +14,11 @@ from jupyterhub.tests.conftest import *  # noqa: F403 - its fixtures are what th
 from contract.engines import docker_subject, memory_subject
 from expectations import EXPECTED
 from stand_ins import STAND_INS, Current, MockSpawner, Place
-from stateroom.cli.data import DataFolder
-from stateroom.cli.proxy import install_proxy
 from stateroom.cli.screen import Screen
+from stateroom.operations.local.data import DataFolder
+from stateroom.operations.local.proxy import install_proxy
+
+pytest_plugins = ["harness.partition"]
 
 CACHE = Path(__file__).parents[2] / ".cache" / "jupyterhub"
 
@@ -38,7 +40,7 @@ def proxy() -> None:
     """The proxy that `stateroom up` installs; JupyterHub looks for it on the path."""
     data = DataFolder(CACHE)
     data.make()
-    node, program = install_proxy(data, Screen())
+    node, *_, program = install_proxy(data, Screen())
     os.environ["PATH"] = os.pathsep.join([str(Path(program).parent), str(Path(node).parent), os.environ["PATH"]])
 
 

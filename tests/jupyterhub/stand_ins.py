@@ -8,6 +8,7 @@ backend that is slow.
 from __future__ import annotations
 
 import asyncio
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from traitlets import default
 from contract.engines import BASE_IMAGE, DockerSubject, MemorySubject, build_image
 from stateroom.backends.base import Backend, Life, Report, Tls
 from stateroom.backends.memory import Behaviour
-from stateroom.deadline import Deadline
-from stateroom.names import ServerRef
-from stateroom.spawner import StateroomSpawner
-from stateroom.spec import ServerSpec
+from stateroom.common.deadline import Deadline
+from stateroom.hub.spawner import StateroomSpawner
+from stateroom.runtime.runtime import Runtime
+from stateroom.workloads.names import ServerRef
+from stateroom.workloads.server import Server
 
 CATALOG = """\
 version: 1
@@ -63,7 +65,7 @@ class Place:
     def runs(self, ref: ServerRef) -> bool:
         """Whether a server runs, asked of where it runs."""
         if isinstance(self.subject, MemorySubject):
-            server = self.subject.backend._servers.get(ref)
+            server = self.subject.backend.servers._servers.get(ref)
             return server is not None and server.state.life is Life.RUNNING
         return bool(self.subject.client.containers(filters={"name": f"^/{ref.name}$"}))
 
@@ -104,10 +106,14 @@ class StandIn(StateroomSpawner):
     @property
     def proc(self) -> Process:
         """The server as a process, for the test that ends it behind the hub's back."""
-        return Process(Current.place, self._ref())
+        return Process(Current.place, self.ref)
 
-    def _backend(self) -> Backend:
-        return SlowBackend(Current.place.subject.backend, self)
+    @property
+    def runtime(self) -> Runtime:
+        """The one of the place, with a backend that takes this spawner's time."""
+        runtime = copy(super().runtime)
+        runtime._backend = SlowServers(Current.place.subject.backend, self)
+        return runtime
 
 
 class FormSpawner(StandIn):
@@ -149,26 +155,30 @@ STAND_INS = (MockSpawner, FormSpawner, BadSpawner, NeverSpawner, SlowSpawner, Sl
 
 
 @dataclass(frozen=True, slots=True)
-class SlowBackend:
-    """A backend, but for the time it takes."""
+class SlowServers:
+    """A backend's servers, but for the time they take."""
 
     backend: Backend
     spawner: StandIn
 
-    async def start(self, spec: ServerSpec, deadline: Deadline, report: Report, tls: Tls | None = None) -> str:
+    @property
+    def servers(self) -> SlowServers:
+        return self
+
+    async def start(self, spec: Server, deadline: Deadline, report: Report, tls: Tls | None = None) -> str:
         try:
             await (self.spawner._start_future or asyncio.sleep(self.spawner.delay))
-            return await self.backend.start(spec, deadline, report, tls)
+            return await self.backend.servers.start(spec, deadline, report, tls)
         except asyncio.CancelledError:
             await self.stop(spec.ref, deadline)  # as every backend does
             raise
 
-    async def stop(self, ref: ServerRef, deadline: Deadline) -> None:
+    async def stop(self, ref: ServerRef, deadline: Deadline, *, gently: bool = True) -> None:
         await asyncio.sleep(self.spawner.delay)
-        await self.backend.stop(ref, deadline)
+        await self.backend.servers.stop(ref, deadline, gently=gently)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.backend, name)
+        return getattr(self.backend.servers if hasattr(self.backend.servers, name) else self.backend, name)
 
 
 @dataclass(frozen=True, slots=True)

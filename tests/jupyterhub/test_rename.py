@@ -16,8 +16,9 @@ async def test_a_server_that_starts_is_refused_a_new_name(user):
     spawner = user.spawner
     spawner._start_future = asyncio.Future()
     start = asyncio.ensure_future(user.spawn())
-    while not spawner._begun:  # noqa: ASYNC110 - the hub tells of no such moment
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while not spawner._begun:  # noqa: ASYNC110 - the hub tells of no such moment
+            await asyncio.sleep(0.01)
     await assert_refuses(spawner)
     spawner._start_future.set_result(None)
     await start

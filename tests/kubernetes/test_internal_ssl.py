@@ -9,7 +9,7 @@ from harness.cluster_hub import ClusterHub, cluster_hub
 from harness.hub import Person
 from harness.kernels import Kernel
 from harness.pods import core, kubectl, until
-from stateroom.names import ServerRef
+from stateroom.workloads.names import ServerRef
 
 CONFIGURATION = f"""
 c.JupyterHub.internal_ssl = True

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from contract.engines import KubernetesSubject, make_spec
+from contract.engines import KubernetesSubject, make_spec, start
 from harness.api_proxy import ApiProxy
 from harness.pods import core, inside, tiny_image
+from harness.workloads import changed
 from stateroom.backends.base import Life
-from stateroom.backends.kubernetes import pending
-from stateroom.deadline import Deadline
-from stateroom.spec import ServerSpec
+from stateroom.backends.kubernetes import pod_start as pending
+from stateroom.common.deadline import Deadline
 
 TESTS = Path(__file__).parents[1]
 
@@ -42,7 +41,7 @@ COVERED = {
     "§3 a start with internal TLS deletes, reads and creates each object": (
         "kubernetes/test_internal_ssl.py::test_a_server_with_a_certificate_works_from_its_start_through_a_restart_of_the_hub"
     ),
-    "§4 a name's 32 bits of a digest can be met": "unit/test_names.py::test_of_a_hundred_thousand_names_none_meet",
+    "§4 a name's 32 bits of a digest can be met": "unit/test_names.py::test_of_many_names_none_meet",
     "§4 a pod is adopted without a look at its owner": (
         "kubernetes/test_told_in_seconds.py::test_a_pod_of_somebody_else_under_the_servers_name"
     ),
@@ -71,9 +70,9 @@ COVERED = {
     "§4 a privileged container comes first": (
         "unit/test_manifests.py::test_every_pod_passes_the_restricted_security_standard"
     ),
-    "§4 a leftover pod of the name": "contract/test_contract.py::test_a_start_replaces_what_is_left_of_the_last",
+    "§4 a leftover pod of the name": "contract/test_servers.py::test_a_start_replaces_what_is_left_of_the_last",
     "§4 a start that failed leaves its pod": (
-        "contract/test_contract.py::test_a_silent_server_is_given_up_at_the_deadline"
+        "contract/test_servers.py::test_a_silent_server_is_given_up_at_the_deadline"
     ),
     "§4 a hub that crashes in mid-start": "faults/test_cluster_in_trouble.py::test_a_hub_is_killed",
     "§4 a cluster away at the hub's start makes it forget every server": (
@@ -102,10 +101,6 @@ def soon() -> Deadline:
     return Deadline.after(60, "waiting for the server to answer")
 
 
-async def start(subject: KubernetesSubject, spec: ServerSpec) -> None:
-    await subject.backend.start(spec, soon(), lambda _: None)
-
-
 @pytest.mark.parametrize("where", COVERED.values(), ids=COVERED)
 def test_an_item_has_its_test_elsewhere(where: str) -> None:
     file, _, name = where.partition("::")
@@ -117,7 +112,7 @@ async def test_s3_a_poll_asks_the_cluster_nothing(proxied: KubernetesSubject, pr
     await start(proxied, spec)
     before = len(proxy.requests)
     for _ in range(1000):
-        assert (await proxied.backend.state(spec.ref)).life is Life.RUNNING
+        assert (await proxied.backend.servers.state(spec.ref)).life is Life.RUNNING
     assert [str(request) for request in proxy.requests[before:] if request.verb != "watch"] == []
 
 
@@ -125,7 +120,7 @@ async def test_s3_a_start_asks_the_cluster_four_things(proxied: KubernetesSubjec
     """KubeSpawner asks one, and puts the token where everybody who may see pods reads it."""
     spec = make_spec(proxied)
     await start(proxied, spec)  # the home is made, and proven
-    await proxied.backend.stop(spec.ref, soon())
+    await proxied.backend.servers.stop(spec.ref, soon())
     before = len(proxy.requests)
     await start(proxied, spec)
     asked = [f"{one.verb} {one.resource}" for one in proxy.requests[before:]]
@@ -155,7 +150,7 @@ async def test_s3_a_server_has_the_time_to_save_its_work(subject: KubernetesSubj
     slow = tiny_image("saves-its-work", "/bin/sh", "-c", script)
     spec = make_spec(subject, image=slow)
     await start(subject, spec)
-    await subject.backend.stop(spec.ref, soon())
+    await subject.backend.servers.stop(spec.ref, soon())
     assert core().list_namespaced_pod(subject.namespace).items == []
     await start(subject, spec)
     assert inside(subject.namespace, spec.ref, 'cat "$JUPYTERHUB_ROOT_DIR/work"') == "saved\n"
@@ -165,6 +160,6 @@ async def test_s4_what_looks_like_a_template_reaches_the_server_as_it_is(subject
     """KubeSpawner formats it in the hub, where `{username:>200000000}` takes 200 MB."""
     hostile = "{userid.__class__} {nokey} {username:>200000000} $(JUPYTERHUB_API_TOKEN) $JUPYTERHUB_API_TOKEN {{x}} %s"
     spec = make_spec(subject)
-    spec = replace(spec, environment={**spec.environment, "WORDS": hostile})
+    spec = changed(spec, environment={**spec.container.environment, "WORDS": hostile})
     await start(subject, spec)
     assert inside(subject.namespace, spec.ref, 'printf "%s" "$WORDS"') == hostile

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from kubernetes.aio.client import V1OwnerReference
 
-from contract.engines import TOKEN, KubernetesSubject, make_spec
+from contract.engines import TOKEN, KubernetesSubject, make_spec, start
 from harness.hostile import HOSTILE_NAMES
 from harness.pods import core, inside, kubectl, tiny_image, until
+from harness.workloads import changed
 from stateroom.backends.base import Life
-from stateroom.backends.kubernetes import KubernetesBackend, manifests
-from stateroom.backends.kubernetes.cluster import Cluster
-from stateroom.backends.kubernetes.manifests import Site
-from stateroom.catalog import KubernetesHome, KubernetesSettings
-from stateroom.deadline import Deadline
-from stateroom.names import HomeRef, ServerRef
-from stateroom.quantity import GiB, MiB
-from stateroom.spec import ServerSpec
+from stateroom.backends.kubernetes import KubernetesBackend, home_manifests, manifests
+from stateroom.backends.kubernetes.api import Cluster
+from stateroom.backends.kubernetes.manifests import CONTAINER, Site
+from stateroom.catalog.kubernetes import KubernetesSettings
+from stateroom.catalog.storage import KubernetesHome
+from stateroom.common.deadline import Deadline
+from stateroom.common.quantity import GiB, MiB
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.names import ServerRef
+from stateroom.workloads.server import Server
 
 _LIMITS = """
 cd /sys/fs/cgroup
@@ -35,22 +39,42 @@ def soon() -> Deadline:
     return Deadline.after(60, "waiting for the server to answer")
 
 
-async def start(subject: KubernetesSubject, spec: ServerSpec) -> str:
-    return await subject.backend.start(spec, soon(), lambda _: None)
-
-
-def look(subject: KubernetesSubject, spec: ServerSpec, script: str) -> str:
+def look(subject: KubernetesSubject, spec: Server, script: str) -> str:
     return inside(subject.namespace, spec.ref, script)
 
 
-async def test_a_server_has_what_was_chosen_and_what_is_reserved(subject: KubernetesSubject) -> None:
-    spec = make_spec(subject, cpu=1500, memory=192 * MiB, reserved_cpu=250, reserved_memory=96 * MiB)
+async def test_a_server_has_what_was_chosen_and_what_is_guaranteed(subject: KubernetesSubject) -> None:
+    spec = make_spec(subject, cpu=1500, memory=192 * MiB, cpu_guarantee=250, memory_guarantee=96 * MiB)
     await start(subject, spec)
     memory, *cpu = look(subject, spec, _LIMITS).split()
     assert int(memory) == 192 * MiB
     assert int(cpu[0]) / int(cpu[1]) == 1.5
     (container,) = core().read_namespaced_pod(spec.ref.name, subject.namespace).spec.containers
     assert container.resources.requests == {"cpu": "250m", "memory": "96Mi"}
+
+
+async def test_a_pod_that_is_resized_is_listed_with_what_it_has_now_after_a_restart_too(
+    subject: KubernetesSubject,
+) -> None:
+    """In place, as `kubectl patch --subresource resize` does it, or an autoscaler."""
+    spec = make_spec(subject, cpu=500, memory=128 * MiB)
+    await start(subject, spec)
+
+    async def listed() -> tuple[int, int]:
+        (server,) = await subject.backend.servers.list()
+        return server.resources.cpu, server.resources.memory
+
+    assert await listed() == (500, 128 * MiB)
+    limits = {"limits": {"cpu": "750m", "memory": "192Mi"}}
+    patch = json.dumps({"spec": {"containers": [{"name": CONTAINER, "resources": limits}]}})
+    kubectl(
+        "patch", "pod", spec.ref.name, "--namespace", subject.namespace, "--subresource", "resize", "--patch", patch
+    )
+    async with asyncio.timeout(60):
+        while await listed() != (750, 192 * MiB):  # noqa: ASYNC110 - no event says it to a test
+            await asyncio.sleep(0.2)
+    await subject.restart()
+    assert await listed() == (750, 192 * MiB)
 
 
 async def test_a_server_is_confined(subject: KubernetesSubject) -> None:
@@ -75,9 +99,9 @@ async def test_no_secret_is_in_a_pod_an_event_or_what_describes_them(subject: Ku
 async def test_whoever_removes_a_pod_removes_all_of_its_server_but_the_home(subject: KubernetesSubject) -> None:
     spec = make_spec(subject)
     await start(subject, spec)
-    running = await subject.backend.state(spec.ref)
+    running = await subject.backend.servers.state(spec.ref)
     kubectl("delete", "pod", spec.ref.name, "--namespace", subject.namespace, "--grace-period=1")
-    assert (await asyncio.wait_for(subject.backend.changed(spec.ref, running), 10)).life is not Life.RUNNING
+    assert (await asyncio.wait_for(subject.backend.servers.changed(spec.ref, running), 10)).life is not Life.RUNNING
     until(lambda: not core().list_namespaced_secret(subject.namespace).items, "the Secret is gone")
     assert core().read_namespaced_persistent_volume_claim(spec.home.name, subject.namespace)
 
@@ -89,14 +113,14 @@ async def test_a_home_is_kept_across_pods_and_its_servers_share_it(subject: Kube
     await start(subject, second)
     assert look(subject, second, 'cat "$JUPYTERHUB_ROOT_DIR/note"') == "kept\n"
     for ref in (spec.ref, second.ref):
-        await subject.backend.stop(ref, soon())
+        await subject.backend.servers.stop(ref, soon())
     await start(subject, spec)
     assert look(subject, spec, 'cat "$JUPYTERHUB_ROOT_DIR/note"') == "kept\n"
 
 
 async def test_a_users_further_server_goes_where_the_home_is(subject: KubernetesSubject) -> None:
     spec, second = make_spec(subject), make_spec(subject, server="second")
-    await subject.backend.list()  # until then it may be that there are others
+    await subject.backend.servers.list()  # until then it may be that there are others
     await start(subject, spec)
     assert core().read_namespaced_pod(spec.ref.name, subject.namespace).spec.affinity is None
     await start(subject, second)
@@ -137,13 +161,13 @@ async def test_a_folder_of_a_shared_claim_is_made_and_removed_as_the_servers_use
     assert look(subject, other, 'ls "$JUPYTERHUB_ROOT_DIR"') == ""
     folder = folder_of_claim(subject) / spec.home.name
     assert folder.stat().st_uid == 1000
-    await subject.backend.stop(spec.ref, soon())
+    await subject.backend.servers.stop(spec.ref, soon())
     await subject.restart()
     await start(subject, spec)
     assert look(subject, spec, 'cat "$JUPYTERHUB_ROOT_DIR/note"') == "kept\n"
-    await subject.backend.stop(spec.ref, soon())
-    await subject.backend.remove_home(spec.home)
-    await subject.backend.remove_home(spec.home)
+    await subject.backend.servers.stop(spec.ref, soon())
+    await subject.backend.homes.remove(spec.home)
+    await subject.backend.homes.remove(spec.home)
     assert not folder.exists()
     assert (folder_of_claim(subject) / other.home.name).exists()
     left = {pod.metadata.name for pod in core().list_namespaced_pod(subject.namespace).items}
@@ -155,7 +179,7 @@ async def test_a_folder_of_an_earlier_user_of_the_name_is_not_mounted(subject: K
     make_shared_claim(subject)
     spec = make_spec(subject)
     await start(subject, spec)
-    await subject.backend.stop(spec.ref, soon())
+    await subject.backend.servers.stop(spec.ref, soon())
     later = make_spec(subject, home=HomeRef(subject.hub, "ada", 2))
     with pytest.raises(Exception, match="belongs to the hub's user number 1, not to ada"):
         await start(subject, later)
@@ -175,8 +199,8 @@ async def test_a_hub_that_comes_back_finds_its_servers(subject: KubernetesSubjec
     specs = [make_spec(subject, user=user) for user in ("ada", "bob")]
     addresses = [await start(subject, spec) for spec in specs]
     await subject.restart()
-    assert [(await subject.backend.state(spec.ref)).address for spec in specs] == addresses
-    assert {server.ref for server in await subject.backend.list()} == {spec.ref for spec in specs}
+    assert [(await subject.backend.servers.state(spec.ref)).address for spec in specs] == addresses
+    assert {server.ref for server in await subject.backend.servers.list()} == {spec.ref for spec in specs}
 
 
 async def test_the_cluster_takes_what_is_made_for_hostile_names(subject: KubernetesSubject) -> None:
@@ -191,8 +215,8 @@ async def test_the_cluster_takes_what_is_made_for_hostile_names(subject: Kuberne
             )
             await cluster.create("secrets", manifests.variables(spec, subject.site, owner), dry_run=True)
             await cluster.create("services", manifests.service(spec, owner), dry_run=True)
-            await cluster.create("configmaps", manifests.home_record(spec.home), dry_run=True)
-            claim = manifests.claim(spec.home, subject.site.homes)
+            await cluster.create("configmaps", home_manifests.home_record(spec.home), dry_run=True)
+            claim = home_manifests.claim(spec.home, subject.site.homes)
             await cluster.create("persistentvolumeclaims", claim, dry_run=True)
     finally:
         await cluster.close()
@@ -203,9 +227,9 @@ async def test_a_server_of_a_hostile_name_is_found_again(subject: KubernetesSubj
     spec = make_spec(subject, user=name, server=name, base_url="/user/x/")
     await start(subject, spec)
     await subject.restart()
-    assert [server.ref for server in await subject.backend.list()] == [ServerRef(subject.hub, name, name)]
-    await subject.backend.stop(spec.ref, soon())
-    assert await subject.backend.list() == []
+    assert [server.ref for server in await subject.backend.servers.list()] == [ServerRef(subject.hub, name, name)]
+    await subject.backend.servers.stop(spec.ref, soon())
+    assert await subject.backend.servers.list() == []
 
 
 @pytest.mark.parametrize(
@@ -263,7 +287,7 @@ async def test_groups_and_a_service_account_are_given(subject: KubernetesSubject
     assert "2001" in look(subject, spec, "id -G").split()
     assert core().read_namespaced_pod(spec.ref.name, subject.namespace).spec.service_account_name == "research"
     assert "serviceaccount" not in look(subject, spec, "cat /proc/mounts")
-    await start(subject, replace(spec, service_account_token=True))
+    await start(subject, changed(spec, service_account_token=True))
     assert "serviceaccount" in look(subject, spec, "cat /proc/mounts")
 
 
@@ -273,8 +297,8 @@ async def test_an_end_for_want_of_memory_is_told_as_such(subject: KubernetesSubj
     )
     spec = make_spec(subject, image=tiny_image("hungry-later", "/bin/sh", "-c", served), memory=64 * MiB)
     await start(subject, spec)
-    running = await subject.backend.state(spec.ref)
-    state = await asyncio.wait_for(subject.backend.changed(spec.ref, running), 20)
+    running = await subject.backend.servers.state(spec.ref)
+    state = await asyncio.wait_for(subject.backend.servers.changed(spec.ref, running), 20)
     assert (state.life, state.out_of_memory) == (Life.ENDED, True)
     assert state.reason == "It ran out of memory."
 
@@ -284,10 +308,10 @@ async def test_two_hubs_in_a_namespace_do_not_see_each_other(subject: Kubernetes
     try:
         spec = make_spec(subject)
         await start(subject, spec)
-        assert await other.list() == []
-        theirs = replace(spec, ref=ServerRef("another-hub", "ada"), home=HomeRef("another-hub", "ada", 1))
-        await other.start(theirs, soon(), lambda _: None)
-        await other.stop(theirs.ref, soon())
-        assert (await subject.backend.state(spec.ref)).life is Life.RUNNING
+        assert await other.servers.list() == []
+        theirs = changed(spec, ref=ServerRef("another-hub", "ada"), home=HomeRef("another-hub", "ada", 1))
+        await other.servers.start(theirs, soon(), lambda _: None)
+        await other.servers.stop(theirs.ref, soon())
+        assert (await subject.backend.servers.state(spec.ref)).life is Life.RUNNING
     finally:
         await other.close()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from harness.engine_proxy import EngineProxy
 from harness.hub import Hub, wait_for
-from stateroom.names import HUB
+from stateroom.common.labels import HUB
 
 SETTLING = 120.0  # seconds; connections are kept open for a while after their use
 AFTERMATH = 70.0  # as long a hub looks out for what an engine may still make that was in trouble
@@ -84,7 +84,7 @@ def figures(hub: Hub, proxy: EngineProxy) -> Figures:
 
 def hub_process(hub: Hub) -> int:
     """The hub's own process."""
-    (pid,) = hub.programs("jupyterhub")
+    (pid,) = hub.processes()
     return pid
 
 

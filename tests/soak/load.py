@@ -21,7 +21,7 @@ from docker.errors import APIError
 
 from harness.engine_proxy import EngineProxy, Mood
 from harness.hub import Hub, call_api
-from stateroom.names import ServerRef
+from stateroom.workloads.names import ServerRef
 
 WORKERS = 8
 GIVING_UP = 180.0  # seconds for a server to come to rest, engine troubles included

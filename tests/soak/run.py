@@ -28,9 +28,9 @@ from harness.engine_proxy import EngineProxy
 from harness.hub import Hub, wait_for
 from soak.figures import Figures, hub_process, memory_of, quiet_figures, threads_and_descriptors, witness_file
 from soak.load import Load, User, Weather
-from stateroom.accounts import AccountStore
 from stateroom.backends.memory import Behaviour
-from stateroom.cli.data import DataFolder
+from stateroom.operations.accounts import AccountStore
+from stateroom.operations.local.data import DataFolder
 
 HERE = Path(__file__).parent
 USERS = 50

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from stateroom import accounts
-from stateroom.accounts import AccountStore, new_password, parse_name
-from stateroom.errors import SetupError
+from stateroom.common.errors import SetupError
+from stateroom.operations import accounts
+from stateroom.operations.accounts import AccountStore, new_password, parse_name
 
 PASSWORD = "correct horse battery"
 REAL_HASHER = accounts._hasher
@@ -154,3 +154,25 @@ def test_a_made_password_is_long_and_new_each_time() -> None:
 
 def test_an_unknown_name_costs_as_much_as_a_known_one() -> None:
     assert not REAL_HASHER.check_needs_rehash(accounts._NOBODY)
+
+
+@pytest.mark.parametrize("name", ["аda", "αda", "adа-2", "αγа"])  # noqa: RUF001 - each has a letter of another script
+def test_a_name_of_letters_that_look_alike_is_refused(store: AccountStore, name: str) -> None:
+    with pytest.raises(SetupError, match="letters of several alphabets that look alike"):
+        store.add(name, PASSWORD)
+
+
+@pytest.mark.parametrize("name", ["ада", "юлия", "σοφία", "李明", "さとう明", "josé", "user_1", "мария"])
+def test_names_of_one_alphabet_are_names(store: AccountStore, name: str) -> None:
+    store.add(name, PASSWORD)
+    assert store.verified(name, PASSWORD)
+
+
+def test_a_name_that_looks_like_anothers_is_refused(store: AccountStore) -> None:
+    store.add("cop", PASSWORD)
+    store.add("ada", PASSWORD)
+    with pytest.raises(SetupError, match=r'looks like the account "cop" \(CYRILLIC and LATIN letters\)'):
+        store.add("сор", PASSWORD)  # noqa: RUF001 - the point of it
+    with pytest.raises(SetupError, match="looks like"):
+        store.rename("ada", "сор")  # noqa: RUF001 - the point of it
+    assert "ada" in store.accounts()

@@ -49,7 +49,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         try:
-            while event := self.server.events.get(timeout=5):
+            while event := self.server.events.get(timeout=30):
                 self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
             if event is None:
                 self.wfile.write(b"0\r\n\r\n")
@@ -98,7 +98,7 @@ def proxy(api: Api, tmp_path: Path) -> Iterator[ApiProxy]:
 @pytest.fixture
 def client(proxy: ApiProxy) -> Iterator[http.client.HTTPConnection]:
     host, _, port = proxy.url.removeprefix("http://").partition(":")
-    connection = http.client.HTTPConnection(host, int(port), timeout=5)
+    connection = http.client.HTTPConnection(host, int(port), timeout=30)
     yield connection
     connection.close()
 
@@ -176,7 +176,7 @@ def test_a_client_that_leaves_a_watch_leaves_it_at_the_api_server_too(
 ) -> None:
     watch(client, api).close()
     client.close()
-    until = time.monotonic() + 5
+    until = time.monotonic() + 30
     while proxy.watches and time.monotonic() < until:
         time.sleep(0.01)
     while not api.gone.wait(0.01) and time.monotonic() < until:
@@ -242,7 +242,7 @@ def test_a_watch_falls_silent_and_tells_all_of_it_later(proxy: ApiProxy, client:
         client.sock.settimeout(0.1)
         with pytest.raises(TimeoutError):
             client.sock.recv(1, socket.MSG_PEEK)
-        client.sock.settimeout(5)
+        client.sock.settimeout(30)
     assert answer.readline() == ADDED
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 from tornado import web
 
-from stateroom import accounts
-from stateroom.accounts import AccountStore
-from stateroom.authenticator import AccountsAuthenticator, Throttle
+from stateroom.hub.accounts import login_queue
+from stateroom.hub.accounts.authenticator import AccountsAuthenticator
+from stateroom.hub.accounts.login_queue import LoginQueue
+from stateroom.operations import accounts
+from stateroom.operations.accounts import AccountStore
 
 PASSWORD = "correct horse battery"
 
@@ -90,77 +92,32 @@ async def test_a_user_deleted_in_the_hub_cannot_come_back(
     assert list(store.accounts()) == ["root"]
 
 
-async def test_guesses_at_the_same_time_are_counted_one_by_one(authenticator: AccountsAuthenticator) -> None:
-    guesses = [log_in(authenticator, "ada", f"wrong password {number}") for number in range(20)]
-    ended = await asyncio.gather(*guesses, return_exceptions=True)
-    assert [end for end in ended if end is None] == [None] * Throttle.FREE
-    assert {end.status_code for end in ended if isinstance(end, web.HTTPError)} == {429}
-
-
-async def test_more_logins_at_once_than_can_be_checked_are_turned_away(
+async def test_more_logins_at_once_than_may_wait_are_turned_away(
     authenticator: AccountsAuthenticator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(AccountStore, "verified", lambda *_: time.sleep(0.01))
+    monkeypatch.setattr(login_queue, "MOST_OF_A_SOURCE", 40)
+    authenticator._logins = LoginQueue(lambda *_: time.sleep(0.01))
     ended = await asyncio.gather(*(log_in(authenticator, f"name{n}") for n in range(60)), return_exceptions=True)
-    assert {end.status_code for end in ended if isinstance(end, web.HTTPError)} == {503}
-    assert ended.count(None) == 40
+    refused = [end for end in ended if isinstance(end, web.HTTPError)]
+    assert {end.status_code for end in refused} == {429}
+    assert {end.log_message for end in refused} == {
+        "Too many people log in from your address at this moment. Try again in a minute."
+    }
+    assert ended.count(None) == 40 + login_queue.CHECKS_AT_ONCE
 
 
 async def test_the_hub_goes_on_while_a_password_is_checked(
-    authenticator: AccountsAuthenticator, monkeypatch: pytest.MonkeyPatch
+    authenticator: AccountsAuthenticator,
 ) -> None:
-    monkeypatch.setattr(AccountStore, "verified", lambda *_: time.sleep(0.3))
+    go_on = threading.Event()
+
+    def verified(*_: object) -> None:
+        go_on.wait(10)
+
+    authenticator._logins = LoginQueue(verified)
     checking = asyncio.create_task(log_in(authenticator, "ada"))
-    turns = 0
-    while not checking.done():
+    for _ in range(20):
         await asyncio.sleep(0.01)
-        turns += 1
-    assert turns > 5
-
-
-class TestThrottle:
-    @pytest.fixture
-    def clock(self) -> SimpleNamespace:
-        return SimpleNamespace(now=100.0)
-
-    @pytest.fixture
-    def throttle(self, clock: SimpleNamespace) -> Throttle:
-        now: Callable[[], float] = lambda: clock.now  # noqa: E731
-        return Throttle(now)
-
-    def test_some_failures_are_free(self, throttle: Throttle) -> None:
-        for _ in range(Throttle.FREE - 1):
-            throttle.failed("ada")
-        assert throttle.wait("ada") == 0
-
-    def test_then_waits_double_up_to_a_minute(self, throttle: Throttle) -> None:
-        waits = []
-        for _ in range(5000):
-            throttle.failed("ada")
-            waits.append(throttle.wait("ada"))
-        assert waits[4:12] == [1, 2, 4, 8, 16, 32, 60, 60]
-        assert waits[-1] == 60
-
-    def test_a_wait_ends(self, throttle: Throttle, clock: SimpleNamespace) -> None:
-        for _ in range(7):
-            throttle.failed("ada")
-        assert throttle.wait("ada") == 4
-        clock.now += 4
-        assert throttle.wait("ada") == 0
-
-    def test_others_do_not_wait(self, throttle: Throttle) -> None:
-        for _ in range(10):
-            throttle.failed("ada")
-        assert throttle.wait("root") == 0
-
-    def test_a_login_starts_anew(self, throttle: Throttle) -> None:
-        for _ in range(10):
-            throttle.failed("ada")
-        throttle.forget("ada")
-        throttle.failed("ada")
-        assert throttle.wait("ada") == 0
-
-    def test_memory_is_bounded(self, throttle: Throttle) -> None:
-        for number in range(Throttle.MOST_NAMES + 500):
-            throttle.failed(f"name{number}")
-        assert len(throttle._failures) == Throttle.MOST_NAMES
+    assert not checking.done(), "had it held the loop, it would be done by now"
+    go_on.set()
+    await asyncio.wait_for(checking, 30)

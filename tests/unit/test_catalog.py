@@ -7,10 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from stateroom.catalog import Catalog, format_duration, parse_capacity, parse_duration, parse_id, parse_share
-from stateroom.errors import CatalogError
-from stateroom.loading import parse_catalog
-from stateroom.quantity import GiB
+from stateroom.catalog.catalog import Catalog
+from stateroom.catalog.load import parse_catalog
+from stateroom.catalog.scalars import ID, parse_capacity, parse_share
+from stateroom.common.errors import CatalogError
+from stateroom.common.quantity import GiB, format_duration, parse_duration
 
 LEAST = """\
 version: 1
@@ -39,13 +40,13 @@ def test_a_catalog_does_not_change_once_made() -> None:
 
 @pytest.mark.parametrize("name", ["a", "0", "a.b-c_d", "x" * 63])
 def test_an_id_is_short_and_plain(name: str) -> None:
-    assert parse_id(name) == name
+    assert ID.parse(name) == name
 
 
 @pytest.mark.parametrize("name", ["", "A", "-a", "_a", "ä", "a b", "x" * 64, "a\n", 1, None, True, [], {}, "a/b", ".."])
 def test_what_is_no_id_is_refused(name: Any) -> None:
     with pytest.raises(ValueError, match="is not an id"):
-        parse_id(name)
+        ID.parse(name)
 
 
 @pytest.mark.parametrize(
@@ -104,8 +105,8 @@ def test_what_is_no_kernels_name_is_refused(kernels: str) -> None:
             ),
             "custom.gpu: max (1) is below min (2)",
         ),
-        ("reserve: {cpu: 0}", '"0" is not a share; write a number from 0.0001 to 1'),
-        ("reserve: {memory: 1.01}", '"1.01" is not a share'),
+        ("guarantee: {cpu: 0}", '"0" is not a share; write a number from 0.0001 to 1'),
+        ("guarantee: {memory: 1.01}", '"1.01" is not a share'),
         ("docker: {capacity: {memory: 0}}", '"0" is not a share of the machine; write a number from 0.0001 to 10'),
         ("docker: {capacity: {memory: 90%}}", '"90%" is not a share of the machine'),
         ("docker: {capacity: {memory: 20 GiB}}", '"20 GiB" is not a share of the machine'),

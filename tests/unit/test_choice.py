@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.hostile import HOSTILE, shown
-from stateroom.catalog import Custom
-from stateroom.choice import Choice, choose, larger, recall
-from stateroom.errors import ChoiceRefused
-from stateroom.loading import parse_catalog
-from stateroom.policy import Allowance, allowance_for
-from stateroom.quantity import GiB, MiB, format_cpu, format_memory_exactly
+from stateroom.catalog.load import parse_catalog
+from stateroom.catalog.sizes import Custom
+from stateroom.common.errors import ChoiceRefused
+from stateroom.common.quantity import GiB, MiB, Resources, format_cpu, format_memory_exactly
+from stateroom.offers.allowance import Allowance, allowance_for
+from stateroom.offers.choice import Choice, choose, larger, recall
 
 from .conftest import ADA, CATALOG
 
@@ -57,7 +57,9 @@ WITH_GPUS = allowance_for(parse_catalog(LIVES), ADA)
 
 class TestDefaults:
     def test_no_options_mean_the_defaults_exactly(self, allowance: Allowance) -> None:
-        assert choose({}, allowance) == Choice(allowance.default_image, allowance.default_size, 1000, 2 * GiB)
+        assert choose({}, allowance) == Choice(
+            allowance.default_image, allowance.default_size, Resources(1000, 2 * GiB)
+        )
 
     def test_what_is_left_out_is_the_default(self, allowance: Allowance) -> None:
         assert choose({"image": "classic"}, allowance).size is allowance.default_size
@@ -71,7 +73,7 @@ class TestDefaults:
 class TestSizes:
     def test_a_size_brings_its_own_cpu_and_memory(self, allowance: Allowance) -> None:
         choice = choose({"size": "huge"}, allowance)
-        assert (choice.cpu, choice.memory) == (32_000, 128 * GiB)
+        assert (choice.resources.cpu, choice.resources.memory) == (32_000, 128 * GiB)
 
     @pytest.mark.parametrize(
         "extra", [{"cpu": 4}, {"memory": "8 GiB"}, {"cpu": "0.5", "memory": "1 GiB"}, {"cpu": None}]
@@ -98,7 +100,7 @@ class TestSizes:
 class TestCustom:
     def test_cpu_and_memory_are_taken_as_typed(self, allowance: Allowance) -> None:
         choice = choose({"size": "custom", "cpu": "1.5", "memory": "3 GiB"}, allowance)
-        assert choice == Choice(allowance.default_image, None, 1500, 3 * GiB)
+        assert choice == Choice(allowance.default_image, None, Resources(1500, 3 * GiB))
 
     def test_numbers_will_do_for_cpu(self, allowance: Allowance) -> None:
         assert (
@@ -106,15 +108,15 @@ class TestCustom:
         )
 
     def test_cpu_or_memory_alone_means_custom(self, allowance: Allowance) -> None:
-        assert choose({"cpu": 2}, allowance) == Choice(allowance.default_image, None, 2000, 2 * GiB)
-        assert choose({"memory": "1 GiB"}, allowance) == Choice(allowance.default_image, None, 1000, GiB)
+        assert choose({"cpu": 2}, allowance) == Choice(allowance.default_image, None, Resources(2000, 2 * GiB))
+        assert choose({"memory": "1 GiB"}, allowance) == Choice(allowance.default_image, None, Resources(1000, GiB))
 
     def test_custom_without_values_is_the_default_size_by_value(self, allowance: Allowance) -> None:
-        assert choose({"size": "custom"}, allowance) == Choice(allowance.default_image, None, 1000, 2 * GiB)
+        assert choose({"size": "custom"}, allowance) == Choice(allowance.default_image, None, Resources(1000, 2 * GiB))
 
     def test_both_ends_of_the_range_are_offered(self, allowance: Allowance) -> None:
-        assert choose({"cpu": 0.25, "memory": "512 MiB"}, allowance).cpu == 250
-        assert choose({"cpu": 4, "memory": "16 GiB"}, allowance).memory == 16 * GiB
+        assert choose({"cpu": 0.25, "memory": "512 MiB"}, allowance).resources.cpu == 250
+        assert choose({"cpu": 4, "memory": "16 GiB"}, allowance).resources.memory == 16 * GiB
 
     @pytest.mark.parametrize(
         ("options", "sentence"),
@@ -169,18 +171,23 @@ class TestCustom:
 
 class TestGpus:
     def test_a_size_brings_its_own(self) -> None:
-        assert choose({"image": "cuda", "size": "gpu"}, WITH_GPUS).gpu == 1
-        assert choose({}, WITH_GPUS).gpu == 0
+        assert choose({"image": "cuda", "size": "gpu"}, WITH_GPUS).resources.gpu == 1
+        assert choose({}, WITH_GPUS).resources.gpu == 0
 
     @pytest.mark.parametrize("asked", [2, "2", "02"])
     def test_custom_ones_are_taken_as_typed(self, asked: Any) -> None:
         choice = choose({"gpu": asked}, WITH_GPUS)
-        assert (choice.size, choice.cpu, choice.memory, choice.gpu) == (None, 1000, 2 * GiB, 2)
+        assert (choice.size, choice.resources.cpu, choice.resources.memory, choice.resources.gpu) == (
+            None,
+            1000,
+            2 * GiB,
+            2,
+        )
 
     def test_left_out_they_are_the_fewest(self) -> None:
-        assert choose({"size": "custom"}, WITH_GPUS).gpu == 0
+        assert choose({"size": "custom"}, WITH_GPUS).resources.gpu == 0
         some = allowance_for(parse_catalog(LIVES.replace("gpu: {max: 2}", "gpu: {min: 1, max: 2}")), ADA)
-        assert choose({"size": "custom"}, some).gpu == 1
+        assert choose({"size": "custom"}, some).resources.gpu == 1
 
     @pytest.mark.parametrize(
         ("asked", "sentence"),
@@ -226,7 +233,7 @@ class TestTiedSizes:
     @pytest.mark.parametrize("image", ["cuda", "quiet"])
     def test_a_size_goes_with_its_images(self, image: str) -> None:
         choice = choose({"image": image, "size": "gpu"}, WITH_GPUS)
-        assert (choice.image.id, choice.cpu, choice.gpu) == (image, 4000, 1)
+        assert (choice.image.id, choice.resources.cpu, choice.resources.gpu) == (image, 4000, 1)
 
     @pytest.mark.parametrize("options", [{"size": "gpu"}, {"size": "gpu", "image": "unified"}])
     def test_with_another_image_it_is_refused_by_name(self, options: dict[str, Any]) -> None:
@@ -293,14 +300,14 @@ class TestStoring:
     def test_every_offered_size_and_image_reads_back_the_same(self, allowance: Allowance) -> None:
         for image in allowance.images:
             for size in allowance.sizes:
-                assert_reads_back(Choice(image, size, size.cpu, size.memory), allowance)
+                assert_reads_back(Choice(image, size, Resources(size.cpu, size.memory)), allowance)
 
     def test_every_offered_step_reads_back_the_same(self, allowance: Allowance) -> None:
         ranges = allowance.custom
         assert ranges is not None
         for cpu in range(ranges.cpu.min, ranges.cpu.max + 1, ranges.cpu.step):
             for memory in range(ranges.memory.min, ranges.memory.max + 1, ranges.memory.step):
-                assert_reads_back(Choice(allowance.default_image, None, cpu, memory), allowance)
+                assert_reads_back(Choice(allowance.default_image, None, Resources(cpu, memory)), allowance)
 
     @pytest.mark.parametrize("step", ["1 MiB", "3 MiB", "4 MB", "100 MB", "333 MiB"])
     def test_steps_that_make_odd_amounts_read_back_the_same(self, step: str) -> None:
@@ -312,9 +319,9 @@ class TestStoring:
         ranges = allowance.custom
         assert isinstance(ranges, Custom)
         for memory in range(ranges.memory.min, ranges.memory.max + 1, ranges.memory.step):
-            assert_reads_back(Choice(allowance.default_image, None, 10, memory), allowance)
+            assert_reads_back(Choice(allowance.default_image, None, Resources(10, memory)), allowance)
         for cpu in range(ranges.cpu.min, ranges.cpu.max + 1, ranges.cpu.step):
-            assert_reads_back(Choice(allowance.default_image, None, cpu, ranges.memory.min), allowance)
+            assert_reads_back(Choice(allowance.default_image, None, Resources(cpu, ranges.memory.min)), allowance)
 
     def test_options_hold_the_choice_in_words_for_the_admin_page(self, allowance: Allowance) -> None:
         assert choose({}, allowance).as_options() == {
@@ -393,7 +400,7 @@ class TestRecalling:
     def test_a_size_whose_amounts_changed_is_taken_as_it_is_now(self) -> None:
         changed = allowance_for(parse_catalog(CATALOG.replace("cpu: 0.5", "cpu: 0.75")), ADA)
         recalled = recall({"image": "unified", "size": "small", "profile": "Small: 0.5 CPU, 1 GiB"}, changed)
-        assert recalled.choice.cpu == 750
+        assert recalled.choice.resources.cpu == 750
 
 
 class TestLarger:
@@ -424,7 +431,7 @@ class TestLarger:
         more = larger(chosen, ALLOWANCE)
         if more is not None:
             assert_is_offered(more, ALLOWANCE)
-            assert more.memory > chosen.memory
+            assert more.resources.memory > chosen.resources.memory
 
 
 def refusal(options: dict[str, Any], allowance: Allowance) -> ChoiceRefused:
@@ -444,12 +451,12 @@ def assert_is_offered(choice: Choice, allowance: Allowance) -> None:
     assert choice.image in allowance.images
     if choice.size is not None:
         assert choice.size in allowance.sizes
-        assert (choice.cpu, choice.memory) == (choice.size.cpu, choice.size.memory)
+        assert (choice.resources.cpu, choice.resources.memory) == (choice.size.cpu, choice.size.memory)
         return
     ranges = allowance.custom
     assert ranges is not None
-    assert choice.cpu in range(ranges.cpu.min, ranges.cpu.max + 1, ranges.cpu.step)
-    assert choice.memory in range(ranges.memory.min, ranges.memory.max + 1, ranges.memory.step)
+    assert choice.resources.cpu in range(ranges.cpu.min, ranges.cpu.max + 1, ranges.cpu.step)
+    assert choice.resources.memory in range(ranges.memory.min, ranges.memory.max + 1, ranges.memory.step)
 
 
 def parse(memory: str) -> int:

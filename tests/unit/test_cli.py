@@ -19,12 +19,13 @@ from jsonschema import Draft202012Validator
 
 import stateroom
 from harness.command import run
-from stateroom import accounts
-from stateroom.accounts import AccountStore
 from stateroom.cli import up
-from stateroom.cli.arguments import shipped_catalog
-from stateroom.cli.data import DataFolder, Settings
-from stateroom.recipes import UNIFIED
+from stateroom.images.sources import UNIFIED
+from stateroom.operations import accounts
+from stateroom.operations import up as prepare_up
+from stateroom.operations.accounts import AccountStore
+from stateroom.operations.local.catalog_file import shipped_catalog
+from stateroom.operations.local.data import DataFolder, Settings
 
 PASSWORD = "correct horse battery"
 ROOT = Path(__file__).parents[2]
@@ -192,7 +193,7 @@ class TestCheckOfValues:
 
     def test_a_huge_file_is_refused(self, file: Path) -> None:
         file.write_text("#" * (1024 * 1024 + 1))
-        run("check", "--values", file).assert_failure("larger than 1024 KiB; a file of values is a short text")
+        run("check", "--values", file).assert_failure("larger than 1 MiB; a file of values is a short text")
 
     def test_something_to_check_must_be_named(self) -> None:
         run("check").assert_failure("Name a catalog, or a file of the chart's values with --values FILE.")
@@ -395,7 +396,7 @@ class TestUp:
         self, folder: DataFolder, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setenv("PATH", "/nonexistent")
-        monkeypatch.setattr(up, "install_proxy", lambda *_: ())
+        monkeypatch.setattr(prepare_up, "install_proxy", lambda *_: ())
         monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent.sock")
         run("up", "--data", folder.path, "--port", "18999").assert_failure("DOCKER_HOST", "does not answer")
         assert folder.catalog.read_bytes() == shipped_catalog().read_bytes()
@@ -432,11 +433,11 @@ class TestUp:
         assert list(AccountStore(folder.accounts).accounts()) == ["ada"]
 
     def test_the_hubs_port_is_chosen_once(self, folder: DataFolder) -> None:
-        first = up._hub_port(folder, up.Screen())
+        first = prepare_up._hub_port(folder, up.Screen())
         folder.keep(settings(hub_port=first))
-        assert up._hub_port(folder, up.Screen()) == first
+        assert prepare_up._hub_port(folder, up.Screen()) == first
         with socket.create_server(("", first)):
-            assert up._hub_port(folder, up.Screen()) != first
+            assert prepare_up._hub_port(folder, up.Screen()) != first
 
     @pytest.mark.parametrize(
         ("here", "shown"),
@@ -472,7 +473,7 @@ class TestDown:
 
     def test_ends_an_up_that_runs(self, folder: DataFolder) -> None:
         holding = (
-            "import sys, signal; from pathlib import Path; from stateroom.cli.data import DataFolder\n"
+            "import sys, signal; from pathlib import Path; from stateroom.operations.local.data import DataFolder\n"
             "with DataFolder(Path(sys.argv[1])).held(): print('held', flush=True); signal.pause()"
         )
         with subprocess.Popen([sys.executable, "-c", holding, folder.path], stdout=subprocess.PIPE) as holder:

@@ -15,20 +15,19 @@ import pytest
 import yaml
 
 from harness.command import run
-from stateroom.backends.kubernetes.rights import RIGHTS, Right, role
-from stateroom.catalog import KubernetesHome
-from stateroom.cli import up
-from stateroom.cli.checks import Installation, examined
-from stateroom.cli.data import DataFolder, Settings
-from stateroom.cli.database import Records
-from stateroom.cli.findings import Finding, Verdict
-from stateroom.cli.kubernetes import checks as kubernetes_checks
-from stateroom.cli.kubernetes.address import address_towards, hub_address
-from stateroom.cli.kubernetes.belongings import KubernetesBelongings
-from stateroom.cli.kubernetes.client import chosen_kubeconfig
-from stateroom.cli.kubernetes.facts import missing_rights, require_namespace, require_rights
-from stateroom.cli.kubernetes.findings import (
-    amount,
+from stateroom.backends.kubernetes.rbac import RIGHTS, Right, role
+from stateroom.catalog.load import parse_catalog
+from stateroom.catalog.storage import KubernetesHome
+from stateroom.cli.screen import Screen
+from stateroom.common.errors import EngineRefused, SetupError
+from stateroom.operations import up
+from stateroom.operations.checks.findings import Finding, Verdict
+from stateroom.operations.checks.installation import Installation, run_check
+from stateroom.operations.kubernetes import checks as kubernetes_checks
+from stateroom.operations.kubernetes.address import address_towards, hub_address
+from stateroom.operations.kubernetes.client import chosen_kubeconfig
+from stateroom.operations.kubernetes.facts import missing_rights, require_namespace, require_rights
+from stateroom.operations.kubernetes.findings import (
     class_finding,
     cluster_finding,
     namespace_finding,
@@ -36,12 +35,14 @@ from stateroom.cli.kubernetes.findings import (
     rights_findings,
     shared_claim_finding,
 )
-from stateroom.cli.kubernetes.pods import ended, orphan_folder_pods, orphan_servers
-from stateroom.cli.main import parser
-from stateroom.cli.places import Kind, Orphan
-from stateroom.errors import EngineRefused, SetupError
-from stateroom.loading import parse_catalog
-from stateroom.names import HomeRef, ServerRef
+from stateroom.operations.kubernetes.pods import ended, orphan_folder_pods, orphan_servers
+from stateroom.operations.kubernetes.resources import KubernetesResources
+from stateroom.operations.local.address import Address
+from stateroom.operations.local.data import DataFolder, Settings
+from stateroom.operations.local.records import Records
+from stateroom.operations.platform import Kind, Orphan
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.names import ServerRef
 
 NOW = 1_800_000_000.0
 ADA, HOME = ServerRef("hub", "ada"), HomeRef("hub", "ada", 7)
@@ -131,13 +132,13 @@ def client(cluster: Cluster) -> Any:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Installation:
+def installation(tmp_path: Path) -> Installation:
     return Installation(DataFolder(tmp_path), SETTINGS, False, parse_catalog(CATALOG), "", "hub")
 
 
-def look(name: str, client: Any, place: Installation) -> list[Finding]:
+def look(name: str, client: Any, installation: Installation) -> list[Finding]:
     [check] = [check for check in kubernetes_checks.checks(client, "It is away. Bring it back.") if check.name == name]
-    return examined(check, place)
+    return run_check(check, installation)
 
 
 def verdicts(findings: list[Finding]) -> list[str]:
@@ -200,11 +201,11 @@ class TestNamespace:
         ],
     )
     def test_where_it_cannot_be_seen_a_trial_tells(
-        self, client: Any, cluster: Cluster, place: Installation, refusal: str, wanted: list[str]
+        self, client: Any, cluster: Cluster, installation: Installation, refusal: str, wanted: list[str]
     ) -> None:
         cluster.paths |= dict.fromkeys(("space", "resourcequotas"), EngineRefused("no"))
         cluster.refusal = refusal
-        assert verdicts(look("Namespace", client, place)) == wanted
+        assert verdicts(look("Namespace", client, installation)) == wanted
 
     @pytest.mark.parametrize(
         ("labels", "wanted"),
@@ -232,9 +233,6 @@ class TestNamespace:
         quota = {"metadata": {"name": "q"}, "status": {"used": {"pods": used}, "hard": {"pods": hard}}}
         assert verdicts(list(quota_findings([quota, {"metadata": {"name": "new"}}]))) == (["warn"] if near else [])
 
-    def test_quantities(self) -> None:
-        assert [amount(text) for text in ("500m", "2Gi", "3")] == [amount("0.5"), 2 * 1024**3, 3]
-
 
 class TestStorage:
     CLASSES = ({"metadata": {"name": "slow"}}, {"metadata": {"name": "fast"}})
@@ -246,14 +244,22 @@ class TestStorage:
         assert verdicts([finding]) == ["FAIL"]
         assert "slow and fast" in finding.remedy
 
+    @pytest.mark.parametrize(
+        ("size", "text"), [("512 MiB", "512 MiB"), ("1536 MiB", "1.5 GiB"), ("10 GiB", "10 GiB"), ("1 TiB", "1 TiB")]
+    )
+    def test_the_size_of_a_home_is_in_the_unit_that_fits_it(self, size: str, text: str) -> None:
+        default = {"metadata": {"name": "d", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}}
+        finding = class_finding(KubernetesHome.model_validate({"size": size}), None, [default])
+        assert finding.fact == f"homes are claims of the default class d, {text} each"
+
     def test_a_class_that_the_catalog_names(self) -> None:
         homes = KubernetesHome(storage_class="fast")
         assert verdicts([class_finding(homes, self.CLASSES[1], self.CLASSES)]) == ["ok"]
         assert verdicts([class_finding(homes, None, [])]) == ["FAIL"]
 
-    def test_where_classes_cannot_be_seen(self, client: Any, cluster: Cluster, place: Installation) -> None:
+    def test_where_classes_cannot_be_seen(self, client: Any, cluster: Cluster, installation: Installation) -> None:
         cluster.paths["storageclasses"] = EngineRefused("storageclasses is forbidden")
-        assert verdicts(look("Storage", client, place)) == ["-"]
+        assert verdicts(look("Storage", client, installation)) == ["-"]
 
     @pytest.mark.parametrize(
         ("modes", "phase", "wanted"),
@@ -263,9 +269,9 @@ class TestStorage:
         claim = {"spec": {"accessModes": modes}, "status": {"phase": phase}}
         assert verdicts([shared_claim_finding("homes", claim, "space")]) == [wanted]
 
-    def test_a_shared_claim_that_is_missing(self, client: Any, place: Installation) -> None:
+    def test_a_shared_claim_that_is_missing(self, client: Any, installation: Installation) -> None:
         catalog = parse_catalog(f"{CATALOG}home: {{kubernetes: {{claim: homes}}}}\n")
-        assert verdicts(look("Storage", client, replace(place, catalog=catalog))) == ["FAIL"]
+        assert verdicts(look("Storage", client, replace(installation, catalog=catalog))) == ["FAIL"]
 
 
 class TestCluster:
@@ -273,11 +279,11 @@ class TestCluster:
     def test_an_old_one_is_told(self, minor: str, wanted: str) -> None:
         assert verdicts([cluster_finding({"major": "1", "minor": minor}, "https://c", 0.01)]) == [wanted]
 
-    def test_without_one_the_rest_is_looked_at(self, place: Installation) -> None:
-        [finding] = look("Cluster", None, place)
+    def test_without_one_the_rest_is_looked_at(self, installation: Installation) -> None:
+        [finding] = look("Cluster", None, installation)
         assert (finding.fact, finding.remedy) == ("It is away", "Bring it back.")
         for name in ("Namespace", "Rights", "Storage", "Pod", "Orphans"):
-            assert verdicts(look(name, None, place)) == ["-"]
+            assert verdicts(look(name, None, installation)) == ["-"]
 
     def test_a_file_that_is_not_there_is_named(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
@@ -298,20 +304,24 @@ class TestCluster:
 
 
 class TestPod:
-    def test_a_servers_pod_is_tried(self, client: Any, cluster: Cluster, place: Installation) -> None:
-        assert verdicts(look("Pod", client, place)) == ["ok"]
+    def test_a_servers_pod_is_tried(self, client: Any, cluster: Cluster, installation: Installation) -> None:
+        assert verdicts(look("Pod", client, installation)) == ["ok"]
         [made] = cluster.made
         assert made["kind"] == "Pod"
         assert "TOKEN" not in json.dumps(made)
 
-    def test_a_refusal_is_told_in_the_clusters_words(self, client: Any, cluster: Cluster, place: Installation) -> None:
+    def test_a_refusal_is_told_in_the_clusters_words(
+        self, client: Any, cluster: Cluster, installation: Installation
+    ) -> None:
         cluster.refusal = 'violates PodSecurity "restricted:latest"'
-        [finding] = look("Pod", client, place)
+        [finding] = look("Pod", client, installation)
         assert (finding.verdict, 'violates PodSecurity "restricted' in finding.fact) == (Verdict.FAIL, True)
 
-    def test_a_patch_that_does_not_fit_is_told_before(self, client: Any, cluster: Cluster, place: Installation) -> None:
+    def test_a_patch_that_does_not_fit_is_told_before(
+        self, client: Any, cluster: Cluster, installation: Installation
+    ) -> None:
         catalog = parse_catalog(f"{CATALOG}kubernetes: {{pod: {{spec: {{hostNetwrk: true}}, kind: X}}}}\n")
-        assert verdicts(look("Pod", client, replace(place, catalog=catalog))) == ["FAIL", "FAIL"]
+        assert verdicts(look("Pod", client, replace(installation, catalog=catalog))) == ["FAIL", "FAIL"]
         assert not cluster.made
 
 
@@ -365,18 +375,18 @@ class TestOrphans:
             asked.append(True)
             return known
 
-        assert not KubernetesBelongings(client, SETTINGS).orphans(read, running=True)
+        assert not KubernetesResources(client, SETTINGS).orphans(read, running=True)
         assert asked
 
     def test_only_that_very_pod_is_removed(self, client: Any, cluster: Cluster) -> None:
         cluster.objects["pods"] = [pod(uid="another")]
-        assert KubernetesBelongings(client, SETTINGS).remove(Orphan(Kind.SERVER, "1", ADA.name, "why"))
+        assert KubernetesResources(client, SETTINGS).remove(Orphan(Kind.SERVER, "1", ADA.name, "why"))
         assert cluster.deleted == [(ADA.name, "1")]
         assert cluster.objects["pods"]
 
     async def test_one_that_stays_is_told(self, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("stateroom.cli.kubernetes.pods.GRACE", 0)
-        monkeypatch.setattr("stateroom.cli.kubernetes.pods._OVERDUE", 0.01)
+        monkeypatch.setattr("stateroom.operations.kubernetes.pods.GRACE", 0)
+        monkeypatch.setattr("stateroom.operations.kubernetes.pods._OVERDUE", 0.01)
         cluster.objects["pods"] = [pod()]
 
         async def refuse(*_: object) -> None:
@@ -396,17 +406,17 @@ class TestHomes:
     def test_claims(self, client: Any, cluster: Cluster) -> None:
         other = self.claim(annotations=dict(HomeRef("other", "ada", 7).labels))
         cluster.objects["persistentvolumeclaims/home"] = [self.claim(), self.claim(name="a-copy"), other]
-        there = KubernetesBelongings(client, SETTINGS)
+        there = KubernetesResources(client, SETTINGS)
         assert there.homes([]) == [HOME]
         assert there.sizes([HOME]) == {HOME.name: "20 GiB claimed"}
 
     def test_folders_of_a_shared_claim(self, client: Any, cluster: Cluster) -> None:
         cluster.objects["configmaps/home"] = [{"metadata": self.claim()["metadata"]}]
-        there = KubernetesBelongings(client, replace(SETTINGS, homes="homes"))
+        there = KubernetesResources(client, replace(SETTINGS, homes="homes"))
         assert (there.homes([]), there.sizes([HOME])) == ([HOME], {})
 
     def test_one_that_a_pod_has_is_used(self, client: Any, cluster: Cluster) -> None:
-        there = KubernetesBelongings(client, SETTINGS)
+        there = KubernetesResources(client, SETTINGS)
         there.require_unused(HOME)
         cluster.objects[f"pods/{HOME.name}"] = [pod()]
         with pytest.raises(SetupError, match=f"A pod uses the home {HOME.name}"):
@@ -421,7 +431,7 @@ class TestAddress:
         assert address_towards("no such name.") == ""
 
     def test_one_of_the_last_run_is_kept(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("stateroom.cli.kubernetes.address.address_towards", lambda target: f"to {target}")
+        monkeypatch.setattr("stateroom.operations.kubernetes.address.address_towards", lambda target: f"to {target}")
         assert hub_address(client, "", "127.0.0.1") == "127.0.0.1"
         assert hub_address(client, "127.0.0.2", "127.0.0.1") == "127.0.0.2"
         with pytest.raises(SetupError, match=r"192\.0\.2\.77 is no address of this machine"):
@@ -430,7 +440,7 @@ class TestAddress:
     def test_a_node_tells_it_else_a_pod_else_the_api(
         self, client: Any, cluster: Cluster, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("stateroom.cli.kubernetes.address.address_towards", lambda target: f"to {target}")
+        monkeypatch.setattr("stateroom.operations.kubernetes.address.address_towards", lambda target: f"to {target}")
         addresses = [{"type": "Hostname", "address": "n"}, {"type": "InternalIP", "address": "10.0.0.1"}]
         cluster.paths["nodes"] = {"items": [{"status": {}}, {"status": {"addresses": addresses}}]}
         assert hub_address(client, "", "192.0.2.77") == "to 10.0.0.1"
@@ -441,7 +451,7 @@ class TestAddress:
         assert hub_address(client, "", "") == "to c.example"
 
     def test_where_nothing_tells_it_is_asked_for(self, client: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("stateroom.cli.kubernetes.address.address_towards", lambda _: "")
+        monkeypatch.setattr("stateroom.operations.kubernetes.address.address_towards", lambda _: "")
         with pytest.raises(SetupError, match="--hub-ip"):
             hub_address(client, "", "")
 
@@ -450,7 +460,7 @@ class TestAddress:
         run("up", "--backend", "kubernetes", "--hub-ip", text).assert_failure("--hub-ip")
 
     def test_it_is_not_for_docker(self, folder: DataFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("stateroom.cli.up.install_proxy", lambda *_: ())
+        monkeypatch.setattr("stateroom.operations.up.install_proxy", lambda *_: ())
         run("up", "--data", folder.path, "--port", "18999", "--hub-ip", "192.0.2.1").assert_failure("On Docker the hub")
 
 
@@ -464,22 +474,21 @@ class TestAnotherPlace:
                 return replace(settings, namespace="space", cluster="https://c") if cluster else settings
 
         monkeypatch.setattr(up, "install_proxy", lambda *_: ())
-        monkeypatch.setattr(up, "place", lambda _: Ready())
+        monkeypatch.setattr(up, "platform_for", lambda _: Ready())
 
-        def prepared(*words: str) -> Settings:
-            arguments = parser().parse_args(["up", "--data", str(folder.path), "--port", "18999", *words])
-            settings = up._prepare(arguments, folder, up.Screen())
+        def prepared(backend: str = "") -> Settings:
+            settings = up.prepare(up.HubOptions(Address(18999), backend=backend), folder, Screen())
             folder.keep(settings)
             return settings
 
         assert prepared().backend == "docker"
         assert "until now" not in capsys.readouterr().out
-        assert prepared("--backend", "kubernetes").backend == "kubernetes"
+        assert prepared("kubernetes").backend == "kubernetes"
         said = capsys.readouterr().out
         assert "were on Docker until now: this hub neither finds nor stops what runs there" in said
         assert prepared().backend == "kubernetes"
         assert "until now" not in capsys.readouterr().out
-        assert prepared("--backend", "docker").backend == "docker"
+        assert prepared("docker").backend == "docker"
         assert "were on the namespace space of https://c" in capsys.readouterr().out
 
 
@@ -495,7 +504,7 @@ class TestSettings:
         assert SETTINGS.where == "the namespace space of https://c"
 
 
-@pytest.mark.parametrize("module", ["stateroom.cli.main", "stateroom.cli.docker.place"])
+@pytest.mark.parametrize("module", ["stateroom.cli.main", "stateroom.operations.docker.platform"])
 def test_the_clusters_client_is_imported_only_where_it_is_used(module: str) -> None:
     code = f"import sys, {module}; sys.exit('kubernetes' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], check=False, timeout=120).returncode == 0

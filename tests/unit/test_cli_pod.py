@@ -14,10 +14,10 @@ import pytest
 
 from harness.command import run
 from harness.fake_cluster import FakeClient, FakeCluster
-from stateroom.cli.arguments import default_folder
-from stateroom.cli.pod import PodFolder, this_pod
-from stateroom.errors import CatalogError, SetupError
-from stateroom.names import HomeRef, ServerRef
+from stateroom.common.errors import CatalogError, SetupError
+from stateroom.operations.local.pod_folder import PodFolder, default_folder, this_pod
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.names import ServerRef
 
 ID = "notebooks.hub"
 ADA, HOME, GONE = ServerRef(ID, "ada"), HomeRef(ID, "ada", 1), HomeRef(ID, "bob", 2)
@@ -60,8 +60,8 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
         yield FakeClient(cluster)
 
     cluster.asked_namespaces = []  # type: ignore[attr-defined]
-    monkeypatch.setattr("stateroom.cli.kubernetes.place.connected", connected)
-    monkeypatch.setattr("stateroom.cli.kubernetes.down.connected", connected)
+    monkeypatch.setattr("stateroom.operations.kubernetes.platform.connected", connected)
+    monkeypatch.setattr("stateroom.operations.kubernetes.down.connected", connected)
     return cluster
 
 
@@ -105,7 +105,7 @@ def address() -> Iterator[str]:
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
-        thread.join()
+        thread.join(30)
 
 
 def claim(home: HomeRef) -> Any:

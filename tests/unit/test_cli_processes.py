@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from stateroom.cli import hub, proxy
-from stateroom.cli.data import DataFolder, Settings
-from stateroom.cli.docker import engine
-from stateroom.cli.logs import excerpt, open_log, run_logged
-from stateroom.cli.processes import HUB_MARK, end_marked, held, marked
 from stateroom.cli.screen import Screen
-from stateroom.errors import SetupError
+from stateroom.common.errors import SetupError
+from stateroom.operations.docker import engine
+from stateroom.operations.local import hub, proxy
+from stateroom.operations.local.address import Address
+from stateroom.operations.local.data import DataFolder, Settings
+from stateroom.operations.local.logs import excerpt, open_log, run_logged
+from stateroom.operations.local.processes import HUB_MARK, end_marked, marked_processes, open_process
 
 
 @pytest.fixture
@@ -57,9 +58,9 @@ class TestMarkedProcesses:
 
     def test_one_program_of_them(self, tmp_path: Path) -> None:
         with sleeper(**{HUB_MARK: str(tmp_path)}) as ours:
-            with marked(HUB_MARK, tmp_path, "dockerd") as found:
+            with marked_processes(HUB_MARK, tmp_path, "dockerd") as found:
                 assert not found
-            with marked(HUB_MARK, tmp_path, "sleep") as found:
+            with marked_processes(HUB_MARK, tmp_path, "sleep") as found:
                 assert [process.pid for process in found] == [ours.pid]
 
     def test_none_is_fine(self, tmp_path: Path) -> None:
@@ -73,13 +74,13 @@ class TestMarkedProcesses:
             assert stranger.poll() is None
 
     def test_a_process_that_is_gone(self) -> None:
-        with sleeper() as process, held(process.pid) as kept:
+        with sleeper() as process, open_process(process.pid) as kept:
             assert kept is not None
             process.kill()
-            process.wait()
+            process.wait(30)
             kept.signal(signal.SIGTERM)
-            assert kept.ended(1)
-            with held(process.pid) as gone:
+            assert kept.wait_for_end(1)
+            with open_process(process.pid) as gone:
                 assert gone is None
 
 
@@ -97,10 +98,10 @@ class TestDataFolder:
 
     def test_a_killed_holder_lets_go(self, folder: DataFolder) -> None:
         code = (
-            "import sys, os; from pathlib import Path; from stateroom.cli.data import DataFolder\n"
+            "import sys, os; from pathlib import Path; from stateroom.operations.local.data import DataFolder\n"
             "with DataFolder(Path(sys.argv[1])).held(): os.kill(os.getpid(), 9)"
         )
-        subprocess.run([sys.executable, "-c", code, folder.path], check=False)
+        subprocess.run([sys.executable, "-c", code, folder.path], check=False, timeout=120)
         with folder.held():
             pass
 
@@ -158,7 +159,7 @@ class TestProxy:
         command = proxy.install_proxy(folder, Screen())
         assert proxy.install_proxy(folder, Screen()) == command
         assert command[0] == str(programs / "node")
-        assert command[1].startswith(str(folder.programs))
+        assert command[-1].startswith(str(folder.programs))
         assert (folder.path / "calls").read_text().count("ci --ignore-scripts") == 1
 
     def test_a_failed_installation_leaves_nothing(self, folder: DataFolder, programs: Path) -> None:
@@ -256,12 +257,20 @@ class TestAnsweringEngine:
 
 class TestHub:
     def test_one_that_ends_tells_its_last_words(self, folder: DataFolder) -> None:
-        child = hub.Hub(folder, 1)  # without settings
+        child = hub.Hub(folder)  # without settings
+        child.begin("http://127.0.0.1:1")
         with pytest.raises(
             SetupError, match=r"(?s)could not be started. Its log is .*hub.log.*settings that `up` writes"
         ):
             child.wait_until_it_answers()
         child.stop()
+
+    def test_one_that_need_not_begin_ends_without_a_word(self, folder: DataFolder) -> None:
+        child = hub.Hub(folder)
+        assert child._process.stdin
+        child._process.stdin.close()  # as the end of `up` does
+        assert child._process.wait(120) == 0
+        assert child.log.read_text() == ""
 
     def test_a_port_is_free_or_not(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
@@ -273,4 +282,8 @@ class TestHub:
     def test_another_server_is_not_the_hub(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server:
             port = server.getsockname()[1]
-        assert not hub.answers(port)
+        assert not hub.answers(f"http://127.0.0.1:{port}")
+
+    def test_why_nothing_can_listen_is_told(self, folder: DataFolder) -> None:
+        with pytest.raises(SetupError, match=r"This machine has no address 203\.0\.113\.9"):
+            hub.clear_way(Address(18999, bind="203.0.113.9"), folder, Screen())

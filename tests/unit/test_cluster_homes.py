@@ -13,10 +13,10 @@ from harness.fake_cluster import FakeCluster, Json
 from stateroom.backends.kubernetes import homes as homes_module
 from stateroom.backends.kubernetes.homes import Homes
 from stateroom.backends.kubernetes.manifests import Site
-from stateroom.catalog import KubernetesHome
-from stateroom.errors import BackendUnavailable, EngineRefused, HomeRefused
-from stateroom.names import HomeRef
-from stateroom.progress import Progress
+from stateroom.catalog.storage import KubernetesHome
+from stateroom.common.errors import BackendUnavailable, EngineRefused, HomeRefused
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.progress import Progress
 
 ADA = HomeRef("hub-1", "ada", 7)
 CLAIMS, RECORDS = "persistentvolumeclaims", "configmaps"
@@ -109,7 +109,7 @@ async def test_two_servers_that_make_one_claim_both_have_it(cluster: ClusterThat
     [
         ("10Gi", "20 GiB", "20480Mi"),
         ("10737418240", "20 GiB", "20480Mi"),
-        ("10G", "20 GiB", "10G"),
+        ("10G", "20 GiB", "20480Mi"),
         ("20Gi", "10 GiB", "20Gi"),
         ("1Ti", "10 GiB", "1Ti"),
         ("10Gi", "10 GiB", "10Gi"),
@@ -292,3 +292,13 @@ async def test_a_claim_that_stays_keeps_nobody_waiting_and_is_said_to_be_on_its_
     for later in (ADA, HomeRef("hub-1", "ada", 8)):
         with pytest.raises(HomeRefused, match="is being deleted"):
             await homes.ensure(later, nothing)
+
+
+@pytest.mark.parametrize("access", ["ReadWriteOnce", "ReadWriteMany"])
+async def test_on_how_many_nodes_a_home_is_mounted_its_claim_says_and_not_the_catalog(access: str) -> None:
+    cluster = ClusterThatRuns()
+    made = await homes_in(cluster, access=access).ensure(ADA, nothing)
+    assert made is (access == "ReadWriteOnce")
+    edited = "ReadWriteMany" if access == "ReadWriteOnce" else "ReadWriteOnce"
+    assert await homes_in(cluster, access=edited).ensure(ADA, nothing) is made
+    assert await homes_in(cluster, claim="homes").ensure(HomeRef("hub-1", "bob", 8), nothing) is False

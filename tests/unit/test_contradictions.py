@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from stateroom.errors import CatalogError
-from stateroom.loading import parse_catalog
+from stateroom.catalog.load import parse_catalog
+from stateroom.common.errors import CatalogError
 
 CATALOG = """\
 version: 1

@@ -11,8 +11,8 @@ import docker
 import pytest
 from docker.errors import APIError, ImageNotFound
 
-from stateroom.delivery import IMPORT, load, name_in, push
-from stateroom.errors import SetupError
+from stateroom.common.errors import SetupError
+from stateroom.images.transfer import IMPORT, load, name_in, push
 
 HUB = "stateroom/hub:1"
 

@@ -41,6 +41,7 @@ def test_pulls(said: str, told: str) -> None:
         ('could not select device driver "" with capabilities: [[gpu]]', "GPU"),
         ("failed to create shim: mkdir /run/x: no space left on device", "disk"),
         ("driver failed programming external connectivity: Bind for 0.0.0.0:80: port is already allocated", "port"),
+        ("network stateroom-net-1 not found", "network was removed"),
         ("No such image: team/notebook:1", "no longer on the machine"),
     ],
 )

@@ -15,25 +15,33 @@ import requests
 from docker.errors import APIError, ImageNotFound, NotFound
 
 from harness.command import run
-from stateroom.catalog import Catalog
-from stateroom.cli import checks
-from stateroom.cli.checks import OWN_FILES, Check, Installation, examined, installation
-from stateroom.cli.data import DataFolder, Settings
-from stateroom.cli.docker import checks as docker_checks
-from stateroom.cli.docker import place as docker_place
-from stateroom.cli.docker.findings import (
+from stateroom.catalog.catalog import Catalog
+from stateroom.catalog.load import parse_catalog
+from stateroom.common.labels import HELPER
+from stateroom.common.quantity import GiB, MiB
+from stateroom.images.sources import UNIFIED
+from stateroom.operations.checks import installation as checks
+from stateroom.operations.checks.findings import Finding, Verdict, data_disk_finding, ok, orphans_finding
+from stateroom.operations.checks.installation import (
+    DATA_FOLDER_CHECKS,
+    Check,
+    Installation,
+    inspect_installation,
+    run_check,
+)
+from stateroom.operations.docker import checks as docker_checks
+from stateroom.operations.docker import platform as docker_place
+from stateroom.operations.docker.findings import (
     engine_finding,
-    image_room_finding,
+    image_disk_finding,
     limits_finding,
     machine_finding,
     network_finding,
+    processes_finding,
     restart_finding,
 )
-from stateroom.cli.findings import Finding, Verdict, data_room_finding, ok, orphans_finding
-from stateroom.loading import parse_catalog
-from stateroom.names import HELPER, network_name
-from stateroom.quantity import GiB, MiB
-from stateroom.recipes import UNIFIED
+from stateroom.operations.local.data import DataFolder, Settings
+from stateroom.workloads.names import network_name
 
 DOCKER: dict[str, Any] = {"Version": "24.0.7", "ApiVersion": "1.43", "Components": [{"Name": "Engine"}]}
 PODMAN = {**DOCKER, "Version": "4.3.1", "ApiVersion": "1.41", "Components": [{"Name": "Podman Engine"}]}
@@ -90,6 +98,9 @@ class Engine:
             raise self.trouble
         return self.facts
 
+    def networks(self, **_: object) -> list[dict[str, Any]]:
+        return []
+
     def inspect_network(self, name: str) -> dict[str, Any]:
         if name != network_name("hub"):
             raise NotFound(name)
@@ -123,18 +134,18 @@ def engine() -> Engine:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Installation:
+def installation(tmp_path: Path) -> Installation:
     """A hub that does not run."""
     return Installation(DataFolder(tmp_path), None, False, catalog(), "", "hub")
 
 
 def all_checks(engine: Engine | None, problem: str = "") -> tuple[Check, ...]:
-    return (*OWN_FILES, *docker_checks.checks(engine, problem))  # type: ignore[arg-type]
+    return (*DATA_FOLDER_CHECKS, *docker_checks.checks(engine, problem))  # type: ignore[arg-type]
 
 
-def look(name: str, engine: Engine | None, place: Installation) -> list[Finding]:
+def look(name: str, engine: Engine | None, installation: Installation) -> list[Finding]:
     [check] = [check for check in all_checks(engine) if check.name == name]
-    return examined(check, place)
+    return run_check(check, installation)
 
 
 def verdict(finding: Finding) -> str:
@@ -182,13 +193,20 @@ class TestFindings:
         assert '"live-restore": true' in off.remedy
         assert verdict(restart_finding({}, PODMAN)) == "ok"
 
+    @pytest.mark.parametrize(("most", "wanted"), [(32_768, "warn"), (4_194_304, "ok")])
+    def test_servers_that_could_take_all_processes_of_the_machine_are_told(self, most: int, wanted: str) -> None:
+        finding = processes_finding(most, 4096)
+        assert verdict(finding) == wanted
+        assert f"{most} processes" in finding.fact
+        assert ("kernel.pid_max" in finding.remedy) == (wanted == "warn")
+
     @pytest.mark.parametrize(
         ("found", "ours", "running", "wanted", "part"),
         [
             (NETWORK, True, True, "ok", "at 127.0.0.1"),
             (None, True, False, "ok", "is made by the next"),
             (None, True, True, "FAIL", "no server can start"),
-            (None, False, False, "FAIL", "no server can start"),
+            (None, False, False, "ok", "is made by the next"),
             ({**NETWORK, "Options": {}}, True, True, "warn", "can reach each other"),
             ({**NETWORK, "Options": None}, False, True, "warn", "can reach each other"),
             ({**NETWORK, "IPAM": {"Config": None}}, True, True, "FAIL", "no gateway"),
@@ -200,11 +218,11 @@ class TestFindings:
 
     @pytest.mark.parametrize(("free", "wanted"), [(9 * GiB, "ok"), (2 * GiB, "warn"), (GiB // 2, "FAIL")])
     def test_room_for_images(self, free: int, wanted: str) -> None:
-        assert verdict(image_room_finding(free, "/x")) == wanted
+        assert verdict(image_disk_finding(free, "/x")) == wanted
 
     @pytest.mark.parametrize(("free", "wanted"), [(GiB, "ok"), (100 * MiB, "warn"), (MiB, "FAIL")])
     def test_room_for_data(self, free: int, wanted: str) -> None:
-        assert verdict(data_room_finding(free, "/x")) == wanted
+        assert verdict(data_disk_finding(free, "/x")) == wanted
 
     def test_orphans_are_counted(self) -> None:
         assert verdict(orphans_finding([])) == "ok"
@@ -212,49 +230,60 @@ class TestFindings:
 
 
 class TestImages:
-    def test_each_image_of_the_catalog_has_a_line(self, engine: Engine, place: Installation) -> None:
+    def test_each_image_of_the_catalog_has_a_line(self, engine: Engine, installation: Installation) -> None:
         engine.images["other"] = {"User": "1000", "Cmd": ["x"], "Env": ["HOME=/home/x"]}
-        unified, other = look("Image", engine, place)
+        unified, other = look("Image", engine, installation)
         assert (verdict(unified), "stateroom images build" in unified.remedy) == ("FAIL", True)
         assert (verdict(other), other.fact) == ("ok", "other is there, and runs as user 1000")
         assert not engine.made
 
-    def test_one_that_is_pulled_later_is_no_failure(self, engine: Engine, place: Installation) -> None:
-        assert verdict(look("Image", engine, place)[1]) == "warn"
+    def test_one_that_is_pulled_later_is_no_failure(self, engine: Engine, installation: Installation) -> None:
+        assert verdict(look("Image", engine, installation)[1]) == "warn"
 
     @pytest.mark.parametrize("user", ["0", "root", ""])
-    def test_one_that_runs_as_root_fails(self, engine: Engine, place: Installation, user: str) -> None:
+    def test_one_that_runs_as_root_fails(self, engine: Engine, installation: Installation, user: str) -> None:
         engine.images["other"] = {"User": user, "Cmd": ["x"], "Env": ["HOME=/home/x"]}
-        assert verdict(look("Image", engine, place)[1]) == "FAIL"
+        assert verdict(look("Image", engine, installation)[1]) == "FAIL"
 
-    def test_one_of_another_version_is_told(self, engine: Engine, place: Installation) -> None:
+    def test_one_of_another_version_is_told(self, engine: Engine, installation: Installation) -> None:
         engine.images[UNIFIED] = {"User": "1000", "Cmd": ["x"], "Env": ["HOME=/home/x"]}
-        finding = look("Image", engine, place)[0]
+        finding = look("Image", engine, installation)[0]
         assert (verdict(finding), "another version" in finding.fact) == ("warn", True)
 
     def test_very_many_do_not_take_for_ever(
-        self, engine: Engine, place: Installation, monkeypatch: pytest.MonkeyPatch
+        self, engine: Engine, installation: Installation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(docker_checks, "_IMAGE_SECONDS", -1.0)
-        [finding] = look("Image", engine, place)
-        assert (finding.verdict, "2 more" in finding.fact) == (Verdict.UNSEEN, True)
+        [finding] = look("Image", engine, installation)
+        assert (finding.verdict, "2 more" in finding.fact) == (Verdict.SKIPPED, True)
 
     def test_the_helper_that_looks_into_one_can_be_found_again(
-        self, engine: Engine, place: Installation, monkeypatch: pytest.MonkeyPatch
+        self, engine: Engine, installation: Installation, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         engine.images["other"] = {"User": "1000", "Cmd": ["x"], "Env": ["HOME=/home/x"]}
         monkeypatch.setattr(Engine, "remove_container", lambda *_, **__: None)
-        look("Image", engine, place)
+        look("Image", engine, installation)
         assert engine.made[0]["Labels"] == {HELPER: "hub"}
 
 
 class TestTrouble:
-    def test_without_an_engine_the_rest_is_looked_at(self, place: Installation) -> None:
-        lines = {check.name: examined(check, place) for check in all_checks(None)}
+    def test_without_an_engine_the_rest_is_looked_at(self, installation: Installation) -> None:
+        lines = {check.name: run_check(check, installation) for check in all_checks(None)}
         assert verdict(lines["Engine"][0]) == "FAIL"
         assert verdict(lines["Catalog"][0]) == verdict(lines["Hub's id"][0]) == "ok"
-        for name in ("Machine", "Limits", "Restarts", "Disk", "Image", "Network", "Isolation", "Reach", "Orphans"):
-            assert [finding.verdict for finding in lines[name]] == [Verdict.UNSEEN]
+        for name in (
+            "Machine",
+            "Limits",
+            "Processes",
+            "Restarts",
+            "Disk",
+            "Image",
+            "Network",
+            "Isolation",
+            "Reach",
+            "Orphans",
+        ):
+            assert [finding.verdict for finding in lines[name]] == [Verdict.SKIPPED]
 
     @pytest.mark.parametrize(
         "trouble",
@@ -264,34 +293,36 @@ class TestTrouble:
             ValueError("nobody\nexpected this"),
         ],
     )
-    def test_a_check_that_goes_wrong_is_a_line(self, engine: Engine, place: Installation, trouble: Exception) -> None:
+    def test_a_check_that_goes_wrong_is_a_line(
+        self, engine: Engine, installation: Installation, trouble: Exception
+    ) -> None:
         engine.trouble = trouble
         for name in ("Engine", "Machine", "Limits", "Restarts"):
-            [finding] = look(name, engine, place)
+            [finding] = look(name, engine, installation)
             assert verdict(finding) == "FAIL"
             assert "\n" not in finding.fact
 
-    def test_a_check_that_hangs_is_a_line(self, place: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_check_that_hangs_is_a_line(self, installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(checks, "_SECONDS", 0.01)
         end = threading.Event()
 
         def hang(_: Installation) -> Iterator[Finding]:
-            end.wait()
+            end.wait(30)
             yield ok("never")
 
-        [finding] = examined(Check("Hung", hang), place)
+        [finding] = run_check(Check("Hung", hang), installation)
         end.set()
         assert (verdict(finding), "no answer within" in finding.fact) == ("FAIL", True)
 
-    def test_a_gateway_that_is_not_on_this_machine_fails(self, engine: Engine, place: Installation) -> None:
+    def test_a_gateway_that_is_not_on_this_machine_fails(self, engine: Engine, installation: Installation) -> None:
         elsewhere = {**NETWORK, "IPAM": {"Config": [{"Gateway": "192.0.2.1"}]}}
         engine.inspect_network = lambda _: elsewhere  # type: ignore[method-assign]
-        assert [verdict(finding) for finding in look("Network", engine, place)] == ["ok", "FAIL"]
+        assert [verdict(finding) for finding in look("Network", engine, installation)] == ["ok", "FAIL"]
 
-    def test_another_id_in_the_catalog_is_told(self, place: Installation) -> None:
+    def test_another_id_in_the_catalog_is_told(self, installation: Installation) -> None:
         last = {"hub_id": "old", "backend": "docker", "catalog": "x", "homes": "", "port": 1}
         settings = Settings(**last, hub_port=2, proxy_port=3, proxy_command=())  # type: ignore[arg-type]
-        [finding] = look("Hub's id", None, replace(place, settings=settings, hub_id="old"))
+        [finding] = look("Hub's id", None, replace(installation, settings=settings, hub_id="old"))
         assert verdict(finding) == "warn"
 
 
@@ -335,6 +366,6 @@ class TestCommand:
 def test_an_installation_is_read_from_its_folder(tmp_path: Path) -> None:
     (tmp_path / "hub-id").write_text("kept\n")
     (tmp_path / "catalog.yaml").write_text("version: 1\n")
-    place = installation(DataFolder(tmp_path))
-    assert (place.hub_id, place.catalog) == ("kept", None)
-    assert "catalog.yaml" in place.catalog_problem
+    installation = inspect_installation(DataFolder(tmp_path))
+    assert (installation.hub_id, installation.catalog) == ("kept", None)
+    assert "catalog.yaml" in installation.catalog_problem

@@ -12,9 +12,9 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 import pytest
 
 from harness.hub import wait_for
-from stateroom.backends.docker import DockerBackend
-from stateroom.backends.docker.engine import Listener
-from stateroom.catalog import DockerHome
+from stateroom.backends.docker import DockerBackend, DockerSettings
+from stateroom.backends.docker.listener import Listener
+from stateroom.catalog.storage import DockerHome
 
 PATIENCE = 10
 
@@ -89,7 +89,7 @@ def sockets() -> int:
 
 
 async def test_what_is_closed_while_it_connects_leaves_no_thread_and_no_connection(engine: SlowEngine) -> None:
-    backend = DockerBackend("hub", "network", DockerHome())
+    backend = DockerBackend("hub", lambda: DockerSettings("network", DockerHome()))
     asking = asyncio.ensure_future(backend.machine())
     assert await asyncio.to_thread(engine.asked.wait, PATIENCE)
     asyncio.get_running_loop().call_later(0.2, engine.let.set)

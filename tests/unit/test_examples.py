@@ -14,13 +14,13 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from harness.command import run
-from stateroom.catalog import OWN_VARIABLES
-from stateroom.choice import choose
-from stateroom.errors import CatalogError, ChoiceRefused
-from stateroom.loading import parse_catalog
-from stateroom.policy import allowance_for
-from stateroom.reference import catalog_schema
-from stateroom.spec import threads
+from stateroom.catalog.load import parse_catalog
+from stateroom.catalog.reference import catalog_schema
+from stateroom.catalog.scalars import OWN_VARIABLES
+from stateroom.common.errors import CatalogError, ChoiceRefused
+from stateroom.offers.allowance import allowance_for
+from stateroom.offers.choice import choose
+from stateroom.workloads.server import threads
 
 from .conftest import ADA
 
@@ -101,7 +101,10 @@ class TestReadme:
     def test_its_commands_exist(self, readme: Path) -> None:
         for command in {line.split()[2] for line in console_lines(readme) if line.startswith("$ stateroom ")}:
             outcome = subprocess.run(
-                [sys.executable, "-m", "stateroom.cli.main", command, "--help"], capture_output=True, check=False
+                [sys.executable, "-m", "stateroom.cli.main", command, "--help"],
+                capture_output=True,
+                check=False,
+                timeout=120,
             )
             assert outcome.returncode == 0, f"`stateroom {command}` is no command"
 

@@ -17,17 +17,19 @@ import pytest
 from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PrefixLoader
 from jupyterhub._data import DATA_FILES_PATH
 
-import stateroom.form
+import stateroom.hub.form.render
 from harness.hostile import HOSTILE, shown
-from stateroom.catalog import Quota
-from stateroom.choice import choose
-from stateroom.errors import ChoiceRefused
-from stateroom.form import FormState, options_from_form, render_form, values_from_choice, values_from_query
-from stateroom.loading import load_catalog, parse_catalog
-from stateroom.names import ServerRef
-from stateroom.policy import Allowance, Person, allowance_for
-from stateroom.quantity import GiB, Machine, MiB, Resources
-from stateroom.quota import Left, left_for
+from stateroom.catalog.load import load_catalog, parse_catalog
+from stateroom.catalog.sizes import Quota
+from stateroom.common.errors import ChoiceRefused
+from stateroom.common.quantity import GiB, Machine, MiB, Resources
+from stateroom.hub.form.render import render_form
+from stateroom.hub.form.request import options_from_form, values_from_query
+from stateroom.hub.form.state import FormState, values_from_choice
+from stateroom.offers.allowance import Allowance, Person, allowance_for
+from stateroom.offers.choice import choose
+from stateroom.offers.quota import Left, left_for
+from stateroom.workloads.names import ServerRef
 
 from .conftest import ADA
 
@@ -542,7 +544,7 @@ class TestOptionsFromForm:
     def test_custom_amounts(self, allowance: Allowance) -> None:
         posted = {"image": ["unified"], "size": ["custom"], "cpu": [" 1.5 "], "memory": ["3"]}
         choice = choose(options_from_form(posted), allowance)
-        assert (choice.size, choice.cpu, choice.memory) == (None, 1500, 3 * GiB)
+        assert (choice.size, choice.resources.cpu, choice.resources.memory) == (None, 1500, 3 * GiB)
 
     def test_amounts_beside_a_named_size_do_not_count(self, allowance: Allowance) -> None:
         options = options_from_form({"size": ["standard"], "cpu": ["junk"], "memory": [""]})
@@ -624,7 +626,7 @@ class TestPagesOfTheHub:
     @pytest.fixture
     def hub(self) -> Environment:
         theirs = FileSystemLoader([str(Path(DATA_FILES_PATH) / "templates")])
-        ours = FileSystemLoader([str(Path(stateroom.form.__file__).parent / "templates" / "hub")])
+        ours = FileSystemLoader([str(Path(stateroom.hub.form.render.__file__).parent.parent / "templates" / "hub")])
         return Environment(loader=ChoiceLoader([PrefixLoader({"templates": theirs}), ours, theirs]), autoescape=True)
 
     @pytest.fixture

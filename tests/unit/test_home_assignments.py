@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stateroom.errors import HomeRefused
-from stateroom.home_assignments import HomeAssignments, assign_command
-from stateroom.names import HomeRef
+from stateroom.common.errors import HomeRefused
+from stateroom.storage.assignments import HomeAssignments, assign_command
+from stateroom.storage.homes import HomeRef
 
 OLD_ADA, NEW_ADA, BOB, CARL = (HomeRef("hub", *who) for who in (("ada", 7), ("ada", 12), ("bob", 7), ("carl", 9)))
 

@@ -7,18 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from stateroom.backends.docker.payload import ImageFacts, container_payload
-from stateroom.catalog import Catalog, DockerHome
-from stateroom.cli.findings import Finding, Verdict
-from stateroom.cli.image_check import findings, spec_of
-from stateroom.cli.image_list import advice, row, state
-from stateroom.cli.image_names import NamedImage, all_images, images_named
-from stateroom.errors import SetupError
-from stateroom.images import SOURCE_LABEL
-from stateroom.inventory import StoredImage
-from stateroom.loading import parse_catalog
-from stateroom.recipes import UNIFIED, unified
-from stateroom.trial import KernelRun, Trial, _payload, trial_from_lines
+from stateroom.backends.docker.payload import DockerSettings, ImageFacts, container_payload
+from stateroom.catalog.catalog import Catalog
+from stateroom.catalog.load import parse_catalog
+from stateroom.catalog.storage import DockerHome
+from stateroom.common.errors import SetupError
+from stateroom.images.build import SOURCE_LABEL
+from stateroom.images.check.trial import KernelRun, Trial, _payload, trial_from_lines
+from stateroom.images.metadata import StoredImage
+from stateroom.images.sources import UNIFIED, unified
+from stateroom.operations.checks.findings import Finding, Verdict
+from stateroom.operations.images.check import findings, spec_of
+from stateroom.operations.images.listing import advice, row, state
+from stateroom.operations.images.names import NamedImage, all_images, images_named
 
 CATALOG = """\
 version: 1
@@ -141,7 +142,7 @@ def test_a_kernel_of_an_unknown_language_only_has_to_answer(lab: NamedImage) -> 
 
 def test_a_trial_is_a_servers_container_without_network_and_home(catalog: Catalog, lab: NamedImage) -> None:
     spec = spec_of(catalog, lab)
-    trial, server = _payload(spec, FACTS), container_payload(spec, FACTS, "servers", DockerHome())
+    trial, server = _payload(spec, FACTS), container_payload(spec, FACTS, DockerSettings("servers", DockerHome()))
     other = {"NetworkMode": "none", "Binds": []}
     assert trial["HostConfig"] == {**server["HostConfig"], **other}
     assert trial["HostConfig"]["DeviceRequests"] == []

@@ -12,20 +12,20 @@ import pytest
 import requests
 from docker.errors import APIError, ImageNotFound
 
-from stateroom.errors import SetupError
-from stateroom.images import (
+from stateroom.common.errors import SetupError
+from stateroom.images.base import sources_for
+from stateroom.images.build import (
     SOURCE_LABEL,
     STAGE_LABEL,
-    BuildStep,
     build,
     build_context,
     ca_bundle,
     follow_build,
     is_current,
-    sources_for,
     stored_image,
 )
-from stateroom.recipes import UNIFIED, Recipe
+from stateroom.images.build_steps import BuildStep
+from stateroom.images.sources import UNIFIED, Recipe
 
 BASE = "debian:trixie-slim"
 GOOD_BUILD = (
@@ -52,6 +52,9 @@ class FakeEngine:
         self.asked_registry = 0
         self.given = 0
 
+    def version(self) -> dict[str, Any]:
+        return {"Components": [{"Name": "Podman Engine"}]}
+
     def inspect_image(self, reference: str) -> dict[str, Any]:
         if reference not in self.ids:
             raise ImageNotFound(reference)
@@ -75,7 +78,7 @@ class FakeEngine:
         yield from self.entries
         if old := self.ids.get(arguments["tag"]):
             self.unnamed[old] = ""
-        self._give(arguments["tag"], arguments["labels"], self.layers[arguments["buildargs"]["BASE"]])
+        self._give(arguments["tag"], last_labels(arguments), self.layers[arguments["buildargs"]["BASE"]])
 
     def images(self, filters: Mapping[str, Any]) -> list[dict[str, str]]:
         assert filters["dangling"] is True
@@ -100,6 +103,16 @@ class FakeEngine:
         self.ids[reference] = f"sha256:{self.given + 100:064x}"
         self.layers[reference] = [*below, self.ids[reference]]
         self.labels[reference] = dict(labels)
+
+
+def last_labels(arguments: Mapping[str, Any]) -> dict[str, str]:
+    """The label that a build's last step adds."""
+    with tarfile.open(fileobj=arguments["fileobj"]) as context:
+        dockerfile = context.extractfile("Dockerfile")
+        assert dockerfile
+        instruction, label = dockerfile.read().decode().splitlines()[-1].split()
+    assert instruction == "LABEL"
+    return dict([label.split("=")])
 
 
 FILES = {"Dockerfile": b"FROM scratch\n", "bin/start": b"#!/bin/sh\n"}

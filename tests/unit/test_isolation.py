@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from stateroom.backends.docker.isolation import (
+from stateroom.backends.docker.packet_rules import (
     IPV4,
     IPV6,
     Family,
@@ -139,7 +139,13 @@ def test_without_a_chain_of_dockers_the_machines_own_is_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    "missing", ["INPUT -j STATEROOM-INPUT", "FORWARD -j STATEROOM-FORWARD", "DOCKER-USER -j STATEROOM-FORWARD"]
+    "missing",
+    [
+        "INPUT -j STATEROOM-INPUT",
+        "OUTPUT -j STATEROOM-OUTPUT",
+        "FORWARD -j STATEROOM-FORWARD",
+        "DOCKER-USER -j STATEROOM-FORWARD",
+    ],
 )
 def test_rules_that_no_packet_comes_to_are_not_in_force(missing: str) -> None:
     saved = on_machine(BARE, change(BARE, "lab", rules(SERVERS)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 
-from stateroom.recipes import folder_of
+from stateroom.images.sources import folder_of
 
 FOLDER = folder_of("unified") / "labextension"
 

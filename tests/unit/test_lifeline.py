@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.hub import wait_for
 
-TIED = "import os, sys, time; from stateroom.lifeline import end_with_parent"
+TIED = "import os, sys, time; from stateroom.common.parent_death import end_with_parent"
 CHILD = f"{TIED}; end_with_parent(os.getppid()); print(os.getpid(), flush=True); time.sleep(60)"
 PARENT = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]])"
 
@@ -25,7 +25,7 @@ def test_it_ends_when_its_parent_is_killed() -> None:
 
 def test_it_ends_at_once_when_its_parent_has_ended_already() -> None:
     late = f"{TIED}; end_with_parent({os.getpid() + 1}); print('goes on')"
-    outcome = subprocess.run([sys.executable, "-c", late], capture_output=True, text=True, check=False)
+    outcome = subprocess.run([sys.executable, "-c", late], capture_output=True, text=True, check=False, timeout=120)
     assert (outcome.returncode, outcome.stdout) == (0, "")
 
 

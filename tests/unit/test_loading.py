@@ -15,9 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.hostile import shown
-from stateroom.catalog import Catalog
-from stateroom.errors import CatalogError
-from stateroom.loading import CatalogFile, changes, load_catalog, parse_catalog, watched_catalog_file
+from stateroom.catalog.catalog import Catalog
+from stateroom.catalog.load import load_catalog, parse_catalog
+from stateroom.catalog.watch import CatalogFile, changes
+from stateroom.common.errors import CatalogError
 
 CATALOG = """\
 version: 1
@@ -276,7 +277,7 @@ class TestNearMisses:
             ("custom: {memory: {stepp: 1}}", "custom.memory.stepp", "step"),
             ("custom: {gpu: {maximal: 1}}", "custom.gpu.maximal", "max"),
             ("custom: {group: [a]}", "custom.group", "groups"),
-            ("reserve: {memry: 1}", "reserve.memry", "memory"),
+            ("guarantee: {memry: 1}", "guarantee.memry", "memory"),
             ("quota: {server: 1}", "quota.server", "servers"),
             ("groups: {x: {qouta: {}}}", "groups.x.qouta", "quota"),
             ("groups: {x: {quota: {sevrers: 1}}}", "groups.x.quota.sevrers", "servers"),
@@ -325,7 +326,7 @@ class TestEmptySections:
         "section",
         [
             "custom",
-            "reserve",
+            "guarantee",
             "quota",
             "groups",
             "users",
@@ -398,7 +399,7 @@ class TestTooMuch:
 
     def test_a_file_that_no_memory_holds(self, file: Path) -> None:
         os.truncate(file, 2**40)  # which takes no room on the disk
-        with pytest.raises(CatalogError, match=r"^catalog.yaml: larger than 1024 KiB; a catalog is a short text$"):
+        with pytest.raises(CatalogError, match=r"^catalog.yaml: larger than 1 MiB; a catalog is a short text$"):
             load_catalog(file)
 
     def test_a_file_of_ten_megabytes(self, file: Path) -> None:
@@ -577,15 +578,22 @@ class TestReload:
             looks.append(catalog_file.look())
         assert looks == [True, False, False, True]
 
-    def test_a_watched_file_is_looked_at_by_itself(self, file: Path, told: threading.Event) -> None:
-        watched = watched_catalog_file(file)
-        assert watched_catalog_file(file) is watched
+    def test_a_watched_file_is_looked_at_by_itself(
+        self, watched: CatalogFile, file: Path, told: threading.Event
+    ) -> None:
         write_in_place(file, LARGER)
         assert told.wait(30)
         assert watched.catalog.default_size.cpu == 4000
 
-    def test_a_broken_edit_does_not_end_the_looking(self, file: Path, told: threading.Event) -> None:
-        watched = watched_catalog_file(file)
+    def test_the_looking_ends_when_it_is_asked_to(self, watched: CatalogFile) -> None:
+        (thread,) = [thread for thread in threading.enumerate() if thread.name == "catalog"]
+        watched.stop_looking()
+        thread.join(30)
+        assert not thread.is_alive()
+
+    def test_a_broken_edit_does_not_end_the_looking(
+        self, watched: CatalogFile, file: Path, told: threading.Event
+    ) -> None:
         write_in_place(file, "[" * 1000)
         assert told.wait(30)
         assert watched.problems
@@ -650,6 +658,15 @@ users: {{ada: }}
 
 
 @pytest.fixture
+def watched(file: Path) -> Iterator[CatalogFile]:
+    """The file, looked at by a thread of its own."""
+    watched = CatalogFile(file)
+    watched.keep_looking()
+    yield watched
+    watched.stop_looking()
+
+
+@pytest.fixture
 def told() -> Iterator[threading.Event]:
     """Set when the log says something of the catalog."""
     event = threading.Event()
@@ -658,7 +675,7 @@ def told() -> Iterator[threading.Event]:
         def emit(self, record: logging.LogRecord) -> None:  # noqa: ARG002 - whatever it says
             event.set()
 
-    handler, log = Handler(), logging.getLogger("stateroom.loading")
+    handler, log = Handler(), logging.getLogger("stateroom.catalog.watch")
     level = log.level
     log.setLevel(logging.INFO)
     log.addHandler(handler)
@@ -672,8 +689,8 @@ import json, sys
 
 sys.modules["yaml._yaml"] = None  # what Python makes of a module that cannot be imported
 import yaml
-from stateroom.errors import CatalogError
-from stateroom.loading import parse_catalog
+from stateroom.common.errors import CatalogError
+from stateroom.catalog.load import parse_catalog
 
 assert not yaml.__with_libyaml__
 
@@ -690,7 +707,12 @@ print(json.dumps([told(text) for text in json.load(sys.stdin)]))
 def told_without_libyaml(texts: list[str]) -> list[str | list[str]]:
     """Of each text the catalog as JSON, or its problems."""
     outcome = subprocess.run(
-        [sys.executable, "-c", WITHOUT_LIBYAML], input=json.dumps(texts), capture_output=True, text=True, check=True
+        [sys.executable, "-c", WITHOUT_LIBYAML],
+        input=json.dumps(texts),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
     )
     told: list[str | list[str]] = json.loads(outcome.stdout)
     return told

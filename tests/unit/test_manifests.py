@@ -12,7 +12,6 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,18 @@ from kubernetes.aio import client
 from pydantic import BaseModel
 
 from harness.hostile import HOSTILE_NAMES, UNSPEAKABLE_NAMES, generated_names
-from stateroom.backends.kubernetes import manifests
+from harness.workloads import changed
+from stateroom.backends.kubernetes import home_manifests, manifests
 from stateroom.backends.kubernetes.manifests import GATE, Site, site_of
-from stateroom.choice import choose
-from stateroom.errors import EngineRefused
-from stateroom.loading import parse_catalog
-from stateroom.names import HomeRef, ServerRef, home_from_labels, label_value, server_from_labels
-from stateroom.policy import Person, allowance_for
-from stateroom.spec import ServerSpec, build_spec
+from stateroom.catalog.load import parse_catalog
+from stateroom.common.errors import EngineRefused
+from stateroom.common.naming import label_value
+from stateroom.offers.allowance import Person, allowance_for
+from stateroom.offers.choice import choose
+from stateroom.storage.homes import HomeRef, home_from_labels
+from stateroom.workloads.identity import identify
+from stateroom.workloads.names import ServerRef
+from stateroom.workloads.server import Server, server_for
 
 CASES = Path(__file__).parents[1] / "data" / "manifests"
 TOKEN = "token-that-nobody-may-see"
@@ -41,7 +44,7 @@ images:
 sizes:
   - {id: standard, cpu: 1, memory: 2 GiB, default: true}
   - {id: gpu, cpu: 4, memory: 8 GiB, gpu: 2}
-reserve: {cpu: 0.25, memory: 1.0}
+guarantee: {cpu: 0.25, memory: 1.0}
 environment: {LANG: C.UTF-8}
 groups:
   research:
@@ -89,10 +92,10 @@ def spec_for(
     *,
     groups: tuple[str, ...] = (),
     tls: bool = False,
-) -> ServerSpec:
+) -> Server:
     catalog = parse_catalog(CATALOG)
     allowance = allowance_for(catalog, Person(user, frozenset(groups)))
-    return build_spec(
+    return server_for(
         catalog,
         allowance,
         choose(options, allowance),
@@ -114,7 +117,7 @@ OWNER = manifests.owner_of(POD)
 HOME = HomeRef("hub-1", "Zoë <z@example.org>", 7)
 CERTIFICATE = {"keyfile": b"key", "certfile": b"certificate", "cafile": b"authorities"}
 
-PODS: dict[str, tuple[ServerSpec, Site]] = {
+PODS: dict[str, tuple[Server, Site]] = {
     "pod": (SPEC, site_for()),
     "pod-named": (spec_for({}, "Zoë <z@example.org>", "deep dive"), site_for()),
     "pod-gpu": (spec_for({"size": "gpu"}), site_for()),
@@ -131,16 +134,18 @@ OTHERS: dict[str, Any] = {
     "variables-gpu": manifests.variables(spec_for({"size": "gpu"}), site_for(NODES), OWNER),
     "certificate": manifests.certificate(SPEC, OWNER, CERTIFICATE),
     "service": manifests.service(SPEC, OWNER),
-    "claim": manifests.claim(HOME, site_for().homes),
-    "claim-read-write-many": manifests.claim(HOME, site_for(MANY).homes),
-    "home-record": manifests.home_record(HOME),
-    "folder-pod": manifests.folder_pod(HOME, site_for(SHARED), 'mkdir -p "$1"'),
-    "folder-pod-nodes": manifests.folder_pod(HOME, site_for(SHARED + NODES), 'rm -rf -- "$1"'),
+    "claim": home_manifests.claim(HOME, site_for().homes),
+    "claim-read-write-many": home_manifests.claim(HOME, site_for(MANY).homes),
+    "home-record": home_manifests.home_record(HOME),
+    "folder-pod": home_manifests.folder_pod(HOME, site_for(SHARED), 'mkdir -p "$1"'),
+    "folder-pod-nodes": home_manifests.folder_pod(HOME, site_for(SHARED + NODES), 'rm -rf -- "$1"'),
 }
 
 
 def pod_of(case: str, *, prove_home: bool = True) -> dict[str, Any]:
-    return manifests.pod(*PODS[case], prove_home=prove_home, beside_others=True)
+    return manifests.pod(
+        *PODS[case], prove_home=prove_home, beside_others=case not in ("pod-shared-claim", "pod-read-write-many")
+    )
 
 
 def notebook_of(pod: Mapping[str, Any]) -> dict[str, Any]:
@@ -239,7 +244,7 @@ def test_what_a_pod_names_is_what_is_made_for_it(case: str) -> None:
         assert claimed == site.homes.shared
         assert mounts["home"]["subPath"] == spec.home.name
     else:
-        assert claimed == manifests.claim(spec.home, site.homes)["metadata"]["name"]
+        assert claimed == home_manifests.claim(spec.home, site.homes)["metadata"]["name"]
         assert "subPath" not in mounts["home"]
     if spec.tls:
         files = manifests.certificate(spec, OWNER, CERTIFICATE)
@@ -258,13 +263,13 @@ def test_the_hubs_selector_finds_its_servers_and_nothing_else() -> None:
     wanted = dict(part.split("=") for part in manifests.selector("hub-1").split(","))
     assert wanted.items() <= pod_of("pod")["metadata"]["labels"].items()
     assert not wanted.items() <= OTHERS["folder-pod"]["metadata"]["labels"].items()
-    spec = replace(SPEC, ref=ServerRef("hub-2", "ada"))
+    spec = changed(SPEC, ref=ServerRef("hub-2", "ada"))
     stranger = manifests.pod(spec, site_for(), prove_home=False, beside_others=False)
     assert not wanted.items() <= stranger["metadata"]["labels"].items()
 
 
 def test_servers_of_one_user_go_to_one_node_and_those_of_two_users_need_not() -> None:
-    def wanted(spec: ServerSpec) -> dict[str, str]:
+    def wanted(spec: Server) -> dict[str, str]:
         pod = manifests.pod(spec, site_for(), prove_home=False, beside_others=True)
         (term,) = pod["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
         labels: dict[str, str] = term["labelSelector"]["matchLabels"]
@@ -292,7 +297,7 @@ def test_a_home_belongs_to_nothing_that_could_take_it_along(case: str) -> None:
 
 
 def test_two_starts_of_one_server_share_no_secret_and_no_service() -> None:
-    again = replace(SPEC, secrets={"JUPYTERHUB_API_TOKEN": "another"})
+    again = changed(SPEC, secrets={"JUPYTERHUB_API_TOKEN": "another"})
     for made in (
         lambda spec: manifests.variables(spec, site_for(), OWNER),
         lambda spec: manifests.certificate(spec, OWNER, {}),
@@ -302,7 +307,7 @@ def test_two_starts_of_one_server_share_no_secret_and_no_service() -> None:
 
 
 def test_the_servers_variables_are_the_catalogs_and_the_hubs_and_the_hubs_win() -> None:
-    spec = replace(SPEC, environment={"HOME": "/elsewhere", "LANG": "C.UTF-8"})
+    spec = changed(SPEC, environment={"HOME": "/elsewhere", "LANG": "C.UTF-8"})
     made = manifests.variables(spec, site_for(), OWNER)
     texts = {name: base64.b64decode(data).decode() for name, data in made["data"].items()}
     assert texts["HOME"] == "/home/jovyan"
@@ -370,15 +375,15 @@ NAMES = st.one_of(st.sampled_from([*HOSTILE_NAMES, *generated_names(300)]), st.t
 
 
 def sent_for(ref: ServerRef, home: HomeRef) -> Iterator[dict[str, Any]]:
-    spec = replace(SPEC, ref=ref, home=home, tls=True)
+    spec = changed(SPEC, ref=ref, home=home, tls=True)
     site = site_for()
     yield manifests.pod(spec, site, prove_home=True, beside_others=True)
     yield manifests.variables(spec, site, OWNER)
     yield manifests.certificate(spec, OWNER, CERTIFICATE)
     yield manifests.service(spec, OWNER)
-    yield manifests.claim(home, site.homes)
-    yield manifests.home_record(home)
-    yield manifests.folder_pod(home, site_for(SHARED), "true")
+    yield home_manifests.claim(home, site.homes)
+    yield home_manifests.home_record(home)
+    yield home_manifests.folder_pod(home, site_for(SHARED), "true")
 
 
 @given(hub=NAMES, user=NAMES, server=NAMES, user_id=st.integers(0, 10**17))
@@ -393,11 +398,11 @@ def test_any_names_make_valid_objects_that_say_exactly_whose_they_are(
             assert is_label_key(key), key
             assert is_label_value(value), (key, value)
         assert all(is_label_key(key) for key in metadata["annotations"])
-        server_of = server_from_labels(metadata["annotations"], hub)
+        server_of = identify(ref.name, metadata["annotations"], hub)
         home_of = home_from_labels(metadata["annotations"], hub)
         assert (server_of, home_of) in ((ref, None), (None, home))
-        assert server_from_labels(metadata["annotations"], f"{hub}x") is None
-    name = manifests.pod(replace(SPEC, ref=ref), site_for(), prove_home=True, beside_others=True)["metadata"]["name"]
+        assert identify(ref.name, metadata["annotations"], f"{hub}x") is None
+    name = manifests.pod(changed(SPEC, ref=ref), site_for(), prove_home=True, beside_others=True)["metadata"]["name"]
     assert is_dns_label(name), "a pod's name is the host's too"
 
 

@@ -8,23 +8,19 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.hostile import HOSTILE_NAMES, UNSPEAKABLE_NAMES, generated_names, shown
 from stateroom.backends.docker.payload import home_source
-from stateroom.catalog import DockerHome
-from stateroom.names import (
-    LONGEST,
-    RESERVED_MEMORY,
-    HomeRef,
-    ServerRef,
-    network_name,
-    resources_as_labels,
-    resources_from_labels,
-    server_from_labels,
-)
-from stateroom.quantity import GiB, Resources
+from stateroom.catalog.storage import DockerHome
+from stateroom.common.labels import MEMORY_GUARANTEE
+from stateroom.common.naming import LONGEST
+from stateroom.common.quantity import GiB, Resources
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.identity import identify
+from stateroom.workloads.names import ServerRef, network_name
+from stateroom.workloads.resources import Reported, actual_resources, resources_as_labels, resources_from_labels
 
 DNS_LABEL = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 any_text = st.text(alphabet=st.characters(), max_size=80)  # lone surrogates included
@@ -52,11 +48,13 @@ def test_no_two_nasty_names_meet() -> None:
     assert len(homes) == len(set(NASTY))
 
 
-def test_of_a_hundred_thousand_names_none_meet() -> None:
-    names = [*HOSTILE_NAMES, *generated_names(100_000)]
+@pytest.mark.hypothesis  # as the tests with generated examples: with the profile "nightly" a hundred thousand
+def test_of_many_names_none_meet() -> None:
+    count = 200 * settings().max_examples
+    names = [*HOSTILE_NAMES, *generated_names(count)]
     homes = {HomeRef("hub", name, 1).name for name in names}
     servers = {ServerRef("hub", "ada", name).name for name in names}
-    assert len(homes) == len(servers) == len(set(names)) >= 100_000
+    assert len(homes) == len(servers) == len(set(names)) >= count
     assert all(len(name) <= LONGEST and DNS_LABEL.fullmatch(name) for name in homes | servers)
 
 
@@ -102,10 +100,15 @@ def test_names_are_readable_and_never_change() -> None:
 
 
 def test_names_are_the_same_in_every_process() -> None:
-    code = "from stateroom.names import ServerRef; print(ServerRef('hub', 'ü!', 's').name)"
+    code = "from stateroom.workloads.names import ServerRef; print(ServerRef('hub', 'ü!', 's').name)"
     runs = {
         subprocess.run(
-            [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
         ).stdout
         for seed in ("1", "2")
     }
@@ -115,7 +118,7 @@ def test_names_are_the_same_in_every_process() -> None:
 @given(any_text, any_text, any_text)
 def test_a_server_is_known_again_by_its_labels(hub: str, user: str, server: str) -> None:
     ref = ServerRef(hub, user, server)
-    assert server_from_labels(ref.labels, hub) == ref
+    assert identify(ref.name, ref.labels, hub) == ref
 
 
 def test_what_a_server_has_is_known_again_by_its_labels() -> None:
@@ -123,20 +126,44 @@ def test_what_a_server_has_is_known_again_by_its_labels() -> None:
     assert resources_from_labels(resources_as_labels(resources)) == resources
 
 
+@pytest.mark.parametrize(
+    ("reported", "actual"),
+    [
+        (Reported(), Resources(1500, 4 * GiB, 2, 3 * GiB)),
+        (Reported(cpu=500), Resources(500, 4 * GiB, 2, 3 * GiB)),
+        (Reported(memory=8 * GiB), Resources(1500, 8 * GiB, 2, 6 * GiB)),
+        (Reported(memory=8 * GiB, memory_guarantee=GiB), Resources(1500, 8 * GiB, 2, GiB)),
+        (Reported(cpu=0, memory=0, gpu=0), Resources(0, 0, 0, 0)),
+        (Reported(gpu=1), Resources(1500, 4 * GiB, 1, 3 * GiB)),
+    ],
+)
+def test_what_the_engine_enforces_counts_and_labels_fill_in_the_rest(reported: Reported, actual: Resources) -> None:
+    labels = resources_as_labels(Resources(1500, 4 * GiB, 2, 3 * GiB))
+    assert actual_resources(reported, labels) == actual
+
+
+def test_of_a_container_without_labels_what_the_engine_reports_is_known() -> None:
+    assert actual_resources(Reported(cpu=500, memory=GiB), {}) == Resources(500, GiB)
+
+
 @pytest.mark.parametrize("text", [None, "", "much", "-1", "9" * 19])
-def test_what_is_reserved_for_a_server_without_a_word_on_it_is_not_known(text: str | None) -> None:
-    labels = {**resources_as_labels(Resources(1500, 3 * GiB, 2, 2 * GiB)), RESERVED_MEMORY: text}
+def test_what_is_guaranteed_to_a_server_without_a_word_on_it_is_not_known(text: str | None) -> None:
+    labels = {**resources_as_labels(Resources(1500, 3 * GiB, 2, 2 * GiB)), MEMORY_GUARANTEE: text}
     kept = {key: value for key, value in labels.items() if value is not None}
     assert resources_from_labels(kept) == Resources(1500, 3 * GiB, 2)
 
 
 def test_labels_of_others_are_no_server_of_ours() -> None:
     ours = ServerRef("hub", "alice", "gpu").labels
-    assert server_from_labels({}, "hub") is None
-    assert server_from_labels(ours, "other") is None
-    assert server_from_labels(HomeRef("hub", "alice", 1).labels, "hub") is None
+    name = ServerRef("hub", "alice", "gpu").name
+    assert identify(name, ours, "hub") is not None
+    assert identify(name, None, "hub") is None
+    assert identify(name, {}, "hub") is None
+    assert identify(name, ours, "other") is None
+    assert identify(name, HomeRef("hub", "alice", 1).labels, "hub") is None
+    assert identify("a-copy-of-it", ours, "hub") is None
     for missing in ours:
-        assert server_from_labels({key: value for key, value in ours.items() if key != missing}, "hub") is None
+        assert identify(name, {key: value for key, value in ours.items() if key != missing}, "hub") is None
 
 
 def test_labels_of_a_home_tell_a_reused_name_apart() -> None:

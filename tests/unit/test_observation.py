@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from stateroom.backends.base import Life, ServerState
-from stateroom.backends.docker.events import machine_of
+from stateroom.backends.docker.container_watch import machine_of
 from stateroom.backends.docker.observation import (
     ENGINE_RESTARTED,
     HUB_WAS_AWAY,
-    Seen,
+    ObservedContainer,
+    container_from_inspect,
+    container_from_list,
     machine_from_info,
-    seen_from_inspect,
+    with_known_resources,
     without_the_engine,
     without_the_hub,
 )
-from stateroom.errors import EngineRefused
-from stateroom.names import SPEC
-from stateroom.quantity import GiB, Machine
+from stateroom.common.errors import EngineRefused
+from stateroom.common.labels import SPEC
+from stateroom.common.quantity import GiB, Machine, Resources
+from stateroom.workloads.names import ServerRef
+from stateroom.workloads.resources import resources_as_labels
+
+HUB_ID = "hub-1"
 
 
 class TightLipped:
@@ -46,11 +53,17 @@ def test_of_an_engine_that_does_not_tell_no_machine_is_known() -> None:
     assert machine_of(TightLipped()) is None
 
 
-def seen(name: str, life: Life, reason: str = "") -> Seen:
-    return Seen(name, {}, "image", ServerState(life, exit_code=143, reason=reason))
+def seen(name: str, life: Life, reason: str = "") -> ObservedContainer:
+    return ObservedContainer(
+        name=name,
+        ref=None,
+        image="image",
+        resources=Resources(0, 0),
+        state=ServerState(life, exit_code=143, reason=reason),
+    )
 
 
-def pictured(**lives: Life) -> dict[str, Seen]:
+def pictured(**lives: Life) -> dict[str, ObservedContainer]:
     return {name: seen(name, life) for name, life in lives.items()}
 
 
@@ -85,4 +98,118 @@ def test_a_container_tells_which_start_made_it() -> None:
     state = {"Running": True, "Status": "running", "ExitCode": 0}
     config = {"Labels": {SPEC: "abc"}, "Image": "image"}
     found = {"Name": "/ada", "State": state, "Config": config, "NetworkSettings": {"Networks": {}}}
-    assert seen_from_inspect(found, "net").state.spec_hash == "abc"
+    assert container_from_inspect(found, HUB_ID).state.spec_hash == "abc"
+
+
+ADDRESSES = {
+    "net": {"NetworkID": "c0ffee", "IPAddress": "10.0.0.2"},
+    "lab": {"NetworkID": "beef", "IPAddress": "10.1.0.2"},
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "networks", "address"),
+    [
+        ("net", ADDRESSES, "http://10.0.0.2:8888"),
+        ("beef", ADDRESSES, "http://10.1.0.2:8888"),
+        ("bridge", {"net": ADDRESSES["net"]}, "http://10.0.0.2:8888"),  # Podman's word for all networks
+        ("bridge", ADDRESSES, ""),
+        ("net", {"net": {"IPAddress": ""}, "lab": ADDRESSES["lab"]}, ""),
+        ("none", {}, ""),
+        ("none", None, ""),
+    ],
+)
+def test_a_server_s_address_is_on_the_network_that_its_container_was_made_for(
+    mode: str, networks: dict[str, Any] | None, address: str
+) -> None:
+    known = {"HostConfig": {"NetworkMode": mode}, "NetworkSettings": {"Networks": networks}}
+    config = {"Labels": {}, "Image": "image"}
+    state = {"Running": True, "Status": "running", "ExitCode": 0}
+    assert (
+        container_from_inspect({"Name": "/ada", "State": state, "Config": config, **known}, HUB_ID).state.address
+        == address
+    )
+    listed = container_from_list(
+        {"Names": ["/ada"], "State": "running", "Image": "image", "Labels": {}, **known}, HUB_ID
+    )
+    assert listed is not None
+    assert listed.state.address == address
+
+
+ADA = ServerRef(HUB_ID, "ada")
+MADE = Resources(1500, 4 * GiB, 0, 3 * GiB)
+AS_MADE = {"Memory": 4 * GiB, "MemoryReservation": 3 * GiB, "CpuQuota": 150_000, "CpuPeriod": 100_000, "NanoCpus": 0}
+
+
+def described(host: dict[str, Any], ref: ServerRef = ADA, name: str = ADA.name) -> ObservedContainer:
+    return container_from_inspect(
+        {
+            "Name": f"/{name}",
+            "State": {"Running": True, "Status": "running", "ExitCode": 0},
+            "Config": {"Labels": {**ref.labels, **resources_as_labels(MADE)}, "Image": "image"},
+            "HostConfig": host,
+            "NetworkSettings": {"Networks": {}},
+        },
+        HUB_ID,
+    )
+
+
+@pytest.mark.parametrize(
+    ("host", "has"),
+    [
+        ({}, MADE),
+        (AS_MADE, MADE),
+        (AS_MADE | {"Memory": 8 * GiB}, Resources(1500, 8 * GiB, 0, 6 * GiB)),  # docker update --memory
+        (AS_MADE | {"Memory": 8 * GiB, "MemoryReservation": GiB}, Resources(1500, 8 * GiB, 0, GiB)),
+        (AS_MADE | {"CpuQuota": 50_000}, Resources(500, 4 * GiB, 0, 3 * GiB)),
+        (AS_MADE | {"CpuQuota": 50_000, "CpuPeriod": 0}, Resources(500, 4 * GiB, 0, 3 * GiB)),
+        (AS_MADE | {"CpuQuota": 100_000, "CpuPeriod": 50_000}, Resources(2000, 4 * GiB, 0, 3 * GiB)),
+        (AS_MADE | {"CpuQuota": -1}, MADE),
+        (AS_MADE | {"CpuQuota": 0, "NanoCpus": 250_000_000}, Resources(250, 4 * GiB, 0, 3 * GiB)),
+        (AS_MADE | {"Memory": 0}, MADE),  # an engine without limits of memory
+    ],
+)
+def test_a_container_has_what_its_engine_enforces(host: dict[str, Any], has: Resources) -> None:
+    assert described(host).resources == has
+
+
+@pytest.mark.parametrize(
+    ("requests", "gpus"),
+    [
+        (None, 0),
+        ([], 0),
+        ([{"Count": 2, "Capabilities": [["gpu"]]}], 2),
+        ([{"DeviceIDs": ["0", "3"], "Capabilities": [["gpu", "compute"]]}], 2),
+        ([{"Count": -1, "Capabilities": [["gpu"]]}], 0),  # all of the machine's, however many
+        ([{"Count": 1, "Capabilities": [["tpu"]]}], 0),
+    ],
+)
+def test_gpus_are_counted_from_what_was_asked_for(requests: list[dict[str, Any]] | None, gpus: int) -> None:
+    assert described(AS_MADE | {"DeviceRequests": requests}).resources.gpu == gpus
+
+
+def test_a_container_is_the_server_that_its_labels_and_its_name_say() -> None:
+    assert described(AS_MADE).ref == ADA
+    assert described(AS_MADE, name="a-copy-of-it").ref is None
+    assert described(AS_MADE, ServerRef("another-hub", "ada")).ref is None
+
+
+def test_a_list_does_not_have_resources_and_leaves_those_that_are_known() -> None:
+    labels = {**ADA.labels, **resources_as_labels(MADE), SPEC: "abc"}
+    listed = container_from_list(
+        {
+            "Names": [f"/{ADA.name}"],
+            "State": "running",
+            "Image": "image",
+            "Labels": labels,
+            "NetworkSettings": {"Networks": {}},
+        },
+        HUB_ID,
+    )
+    assert listed is not None
+    assert (listed.resources, listed.inspected) == (MADE, False)
+    larger = Resources(1500, 8 * GiB, 0, 6 * GiB)
+    assert with_known_resources(listed, replace(listed, resources=larger)).resources == larger
+    another = replace(listed, resources=larger, state=replace(listed.state, spec_hash="an earlier one's"))
+    assert with_known_resources(listed, another).resources == MADE
+    assert with_known_resources(listed, None).resources == MADE

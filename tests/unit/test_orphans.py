@@ -12,10 +12,10 @@ import pytest
 import requests
 from docker.errors import APIError, NotFound
 
-from stateroom.cli.data import DataFolder, Settings
-from stateroom.cli.database import Records, read_records
-from stateroom.cli.docker.belongings import DockerBelongings
-from stateroom.cli.docker.orphans import (
+from stateroom.common.errors import SetupError
+from stateroom.common.labels import HELPER
+from stateroom.images.build import SOURCE_LABEL, STAGE_LABEL
+from stateroom.operations.docker.orphans import (
     find_orphans,
     orphan_helpers,
     orphan_servers,
@@ -23,12 +23,15 @@ from stateroom.cli.docker.orphans import (
     superseded_images,
     unused_networks,
 )
-from stateroom.cli.places import Kind, Orphan
-from stateroom.cli.stored_homes import Standing, stored_home, stored_homes
-from stateroom.errors import SetupError
-from stateroom.home_assignments import HomeAssignments, home_assignments_file
-from stateroom.images import SOURCE_LABEL, STAGE_LABEL
-from stateroom.names import HELPER, HomeRef, ServerRef
+from stateroom.operations.docker.resources import DockerResources
+from stateroom.operations.homes import Standing, stored_home, stored_homes
+from stateroom.operations.local.data import DataFolder, Settings
+from stateroom.operations.local.database import read_records
+from stateroom.operations.local.records import Records
+from stateroom.operations.platform import Kind, Orphan
+from stateroom.storage.assignments import HomeAssignments, home_assignments_file
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.names import ServerRef
 
 NOW = 1_000_000.0
 MINUTE, HOUR = 60.0, 3600.0
@@ -304,7 +307,7 @@ class TestHomes:
         data.make()
         homes = tmp_path / "homes"
         settings = Settings("hub", "docker", "/c.yaml", str(homes), 1, 2, 3, ())
-        there = DockerBelongings(None, settings)  # type: ignore[arg-type]
+        there = DockerResources(None, settings)  # type: ignore[arg-type]
         ada, bob, zoe = HomeRef("hub", "ada", 7), HomeRef("hub", "bob", 8), HomeRef("hub", "zoe", 0)
 
         def standings(*named: str) -> dict[str, Standing]:
@@ -327,6 +330,6 @@ class TestHomes:
         assert standings() == {"ada": Standing.USED, "bob": Standing.USED}
 
     def test_what_to_do_about_a_rename_is_told(self) -> None:
-        told: Callable[[str, int], str] = lambda *who: stored_home(HomeRef("hub", *who), self.RECORDS, {}).told  # noqa: E731
+        told: Callable[[str, int], str] = lambda *who: stored_home(HomeRef("hub", *who), self.RECORDS, {}).description  # noqa: E731
         assert told("zoe", 8).endswith("now called bob. To hand it over: stateroom homes assign zoe --to bob")
         assert told("zoe", 3) == "of zoe (number 3), who is gone"

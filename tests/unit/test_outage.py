@@ -14,20 +14,24 @@ from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from stateroom import outage
+from stateroom.hub import database_recovery as outage
 
 
 class Spawner:
     """One whose watch ended, or whose start or stop goes on."""
 
     def __init__(self, *, unwatched: bool = False, pending: str | None = None) -> None:
-        self.unwatched = unwatched
+        self.is_missing = unwatched
         self.pending = pending
         self.resumed = 0
 
-    async def resume_watch(self, _ended: object) -> None:
+    @property
+    def watch(self) -> Spawner:
+        return self
+
+    async def resume(self, _ended: object) -> None:
         self.resumed += 1
-        self.unwatched = False
+        self.is_missing = False
 
 
 @pytest.fixture
@@ -68,7 +72,7 @@ async def test_what_was_under_way_is_looked_at_when_it_has_settled(
     settling = asyncio.ensure_future(outage._settle(hub_with(db, stopping=stopping)))
     await asyncio.sleep(0.05)
     assert stopping.resumed == 0
-    stopping.pending, stopping.unwatched = None, True
+    stopping.pending, stopping.is_missing = None, True
     await settling
     assert stopping.resumed == 1
 
@@ -77,7 +81,7 @@ async def test_what_was_under_way_is_looked_at_when_it_has_settled(
 async def test_a_database_that_cannot_be_reached_is_told_from_one_that_refuses(
     monkeypatch: pytest.MonkeyPatch, statement: str | None, *, begun: bool
 ) -> None:
-    outages = outage.Outages()
+    outages = outage.DatabaseRecovery()
     monkeypatch.setattr(outages, "_begin", begin := Mock())
     event.listen(Engine, "handle_error", outages.notice)
     engine = create_engine("sqlite://" if statement else "sqlite:////nowhere/hub.sqlite")

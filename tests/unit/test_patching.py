@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from harness.catalogs import ANYTHING
 from stateroom.backends.kubernetes.manifests import pod_faults
-from stateroom.backends.kubernetes.patching import faults, merged
-from stateroom.document import spelled
-from stateroom.errors import CatalogError, EngineRefused
-from stateroom.loading import parse_catalog
+from stateroom.backends.kubernetes.pod_patch import faults, merged
+from stateroom.catalog.load import parse_catalog
+from stateroom.common.errors import CatalogError, EngineRefused
+from stateroom.common.yaml_source import spelled
 
 Json = dict[str, Any]
 POD: Json = {

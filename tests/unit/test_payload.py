@@ -9,13 +9,14 @@ import io
 import json
 import os
 import tarfile
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from stateroom.backends.docker.observation import seen_from_list
+from harness.workloads import changed
+from stateroom.backends.docker.observation import container_from_list
 from stateroom.backends.docker.payload import (
+    DockerSettings,
     ImageFacts,
     certificate_archive,
     container_payload,
@@ -23,18 +24,20 @@ from stateroom.backends.docker.payload import (
     handed_over,
     home_archive,
 )
-from stateroom.catalog import DockerHome
-from stateroom.choice import choose
-from stateroom.errors import ImageUnfit
-from stateroom.loading import parse_catalog
-from stateroom.names import TLS, HomeRef, ServerRef
-from stateroom.policy import Person, allowance_for
-from stateroom.spec import ServerSpec, build_spec
+from stateroom.catalog.load import parse_catalog
+from stateroom.catalog.storage import DockerHome
+from stateroom.common.errors import ImageUnfit
+from stateroom.common.labels import TLS
+from stateroom.offers.allowance import Person, allowance_for
+from stateroom.offers.choice import choose
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.names import ServerRef
+from stateroom.workloads.server import Server, server_for
 
 CASES = Path(__file__).parents[1] / "data" / "payload"
 SHIPPED = (Path(__file__).parents[2] / "config" / "catalog.yaml").read_text("utf-8")
 GROUPS = """
-reserve: {cpu: 0.5, memory: 0.75}
+guarantee: {cpu: 0.5, memory: 0.75}
 groups:
   research:
     identity:
@@ -43,7 +46,7 @@ groups:
       service_account: research
       network: stateroom-research
 """
-LEAST_RESERVE = "\nreserve: {cpu: 0.001, memory: 0.05}\n"
+LEAST_GUARANTEE = "\nguarantee: {cpu: 0.001, memory: 0.05}\n"
 GPU_SIZE = SHIPPED.replace("sizes:\n", "sizes:\n  - {id: gpu, cpu: 4, memory: 8 GiB, gpu: 2}\n")
 TOKEN = "token-that-nobody-may-see"
 IMAGE = ImageFacts(1000, 100, "/home/jovyan", ("tini", "--", "start-notebook.py"))
@@ -57,10 +60,10 @@ def spec_for(
     *,
     text: str = SHIPPED,
     groups: tuple[str, ...] = (),
-) -> ServerSpec:
+) -> Server:
     catalog = parse_catalog(text)
     allowance = allowance_for(catalog, Person(user, frozenset(groups)))
-    return build_spec(
+    return server_for(
         catalog,
         allowance,
         choose(options, allowance),
@@ -79,11 +82,11 @@ def spec_for(
         ("host-folder", spec_for({"size": "small"}, user="Zoë <z@example.org>"), DockerHome(path="/srv/homes/")),
         ("gpu", spec_for({"size": "gpu"}, text=GPU_SIZE), DockerHome()),
         ("group", spec_for({}, text=SHIPPED + GROUPS, groups=("research",)), DockerHome()),
-        ("least", spec_for({"cpu": 0.25, "memory": "512 MiB"}, text=SHIPPED + LEAST_RESERVE), DockerHome()),
+        ("least", spec_for({"cpu": 0.25, "memory": "512 MiB"}, text=SHIPPED + LEAST_GUARANTEE), DockerHome()),
     ],
 )
-def test_the_payload_is_as_reviewed(case: str, spec: ServerSpec, homes: DockerHome) -> None:
-    payload = container_payload(spec, IMAGE, "stateroom-net", homes)
+def test_the_payload_is_as_reviewed(case: str, spec: Server, homes: DockerHome) -> None:
+    payload = container_payload(spec, IMAGE, DockerSettings("stateroom-net", homes))
     file = CASES / f"{case}.json"
     if os.environ.get("STATEROOM_UPDATE_GOLDEN"):
         file.write_text(json.dumps(payload, indent=2, ensure_ascii=False) + "\n")
@@ -92,7 +95,7 @@ def test_the_payload_is_as_reviewed(case: str, spec: ServerSpec, homes: DockerHo
 
 def test_secrets_are_in_no_configuration_and_no_representation() -> None:
     spec = spec_for({})
-    assert TOKEN not in json.dumps(container_payload(spec, IMAGE, "net", DockerHome()))
+    assert TOKEN not in json.dumps(container_payload(spec, IMAGE, DockerSettings("net", DockerHome())))
     assert TOKEN not in repr(spec)
 
 
@@ -103,7 +106,7 @@ def test_a_home_is_handed_to_the_servers_user() -> None:
 
 
 def test_what_is_handed_over_tells_its_own_length() -> None:
-    spec = replace(spec_for({}), secrets={"TOKEN": "ü\n\n'x"})
+    spec = changed(spec_for({}), secrets={"TOKEN": "ü\n\n'x"})
     length, _, text = handed_over(spec).partition(b"\n")
     assert int(length) == len(text)
     assert text.decode() == "export TOKEN='ü\n\n'\"'\"'x'\n"
@@ -121,14 +124,14 @@ def test_a_certificate_is_for_the_servers_user_alone_and_what_tells_that_it_is_t
 
 @pytest.mark.parametrize("tls", [False, True])
 def test_a_server_awaits_its_certificate_and_is_marked_only_where_it_serves_tls(tls: bool) -> None:
-    spec = replace(spec_for({}), tls=tls)
-    payload = container_payload(spec, IMAGE, "net", DockerHome())
+    spec = changed(spec_for({}), tls=tls)
+    payload = container_payload(spec, IMAGE, DockerSettings("net", DockerHome()))
     launcher = payload["Entrypoint"][2]
     assert ("while ! [ -e /var/lib/stateroom/certificate/complete ]" in launcher) is tls
     assert launcher.endswith('\nexec "$@" </dev/null\n')
     assert (TLS in payload["Labels"]) is tls
     found = {"Names": ["/x"], "State": "running", "Image": "", "Labels": payload["Labels"]}
-    seen = seen_from_list(found | {"NetworkSettings": {"Networks": {"net": {"IPAddress": "10.0.0.2"}}}}, "net")
+    seen = container_from_list(found | {"NetworkSettings": {"Networks": {"net": {"IPAddress": "10.0.0.2"}}}}, "hub-1")
     assert seen is not None
     assert seen.state.address == f"{'https' if tls else 'http'}://10.0.0.2:8888"
 

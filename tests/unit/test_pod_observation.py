@@ -8,10 +8,14 @@ import pytest
 
 from stateroom.backends.base import Life
 from stateroom.backends.kubernetes.manifests import ADDRESS
-from stateroom.backends.kubernetes.observation import Seen, Waiting, seen_from_pod, version_of
-from stateroom.names import SPEC, TLS
+from stateroom.backends.kubernetes.observation import ObservedPod, Waiting, pod_from_json, version_of
+from stateroom.common.labels import SPEC, TLS
+from stateroom.common.quantity import GiB, Resources
+from stateroom.workloads.names import ServerRef
+from stateroom.workloads.resources import resources_as_labels
 
 Json = dict[str, Any]
+HUB_ID = "hub-1"
 RUNS: Json = {"running": {"startedAt": "2026-11-24T10:00:00Z"}}
 CREATING: Json = {"waiting": {"reason": "ContainerCreating"}}
 
@@ -37,8 +41,8 @@ def pod(status: Json, *, going: bool = False, annotations: dict[str, str] | None
     return {"metadata": metadata, "spec": {"containers": containers}, "status": status}
 
 
-def seen(status: Json, **more: Any) -> Seen:
-    return seen_from_pod(pod(status, **more))
+def seen(status: Json, **more: Any) -> ObservedPod:
+    return pod_from_json(pod(status, **more), HUB_ID)
 
 
 def scheduled(*containers: Json, phase: str = "Pending", **more: Any) -> Json:
@@ -174,7 +178,7 @@ def test_a_server_runs_whatever_its_sidecars_do() -> None:
 
 def test_the_image_is_that_of_the_servers_own_container() -> None:
     assert seen({}).image == "stateroom/unified:1"
-    assert seen_from_pod({"metadata": {"name": "a", "uid": "b"}, "spec": {"containers": []}}).image == ""
+    assert pod_from_json({"metadata": {"name": "a", "uid": "b"}, "spec": {"containers": []}}, HUB_ID).image == ""
 
 
 def test_a_pod_that_somebody_deletes_runs_until_it_has_ended() -> None:
@@ -335,3 +339,59 @@ def test_a_container_of_the_sites_own_that_did_its_work_is_not_to_blame() -> Non
 )
 def test_a_version_is_a_number_and_0_where_it_is_none(metadata: Json, version: int) -> None:
     assert version_of(metadata) == version
+
+
+# What it has
+
+
+def sized(cpu: str, memory: str, reserved: str) -> Json:
+    return {"limits": {"cpu": cpu, "memory": memory}, "requests": {"cpu": "250m", "memory": reserved}}
+
+
+MADE = Resources(1000, 2 * GiB, 1, GiB)
+SMALL, LARGE = sized("1", "2Gi", "1Gi"), sized("2500m", "4096Mi", "3Gi")
+IS_SMALL, IS_LARGE = MADE, Resources(2500, 4 * GiB, 1, 3 * GiB)
+
+
+def resized(wanted: Json | None, actual: Json | None, **status: Any) -> ObservedPod:
+    """A pod on which `kubectl patch --subresource resize` was used (KEP-1287)."""
+    runs = container(RUNS) | ({"resources": actual, "allocatedResources": actual["requests"]} if actual else {})
+    whole = pod(
+        scheduled(container(RUNS, "proxy") | {"resources": sized("9", "9Gi", "9Gi")}, runs, **status),
+        annotations=dict(resources_as_labels(MADE)),
+    )
+    whole["spec"]["containers"][1] |= {"resources": wanted} if wanted else {}
+    return pod_from_json(whole, HUB_ID)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "actual", "status", "has"),
+    [
+        (LARGE, LARGE, {}, IS_LARGE),
+        (LARGE, SMALL, {"resize": "InProgress"}, IS_SMALL),
+        (LARGE, SMALL, {"resize": "Infeasible"}, IS_SMALL),
+        (LARGE, SMALL, {"conditions": [condition("PodResizePending", "True", "Deferred", "...")]}, IS_SMALL),
+        (LARGE, None, {}, IS_LARGE),  # before 1.27, and before it runs
+        (LARGE, {"requests": {"memory": "3Gi"}}, {}, IS_LARGE),
+        (None, None, {}, MADE),
+        (sized("one", "much", "-1"), None, {}, MADE),
+        ({"limits": {"memory": "4Gi"}}, None, {}, Resources(1000, 4 * GiB, 1, 2 * GiB)),
+        ({"limits": {"memory": "4294967296", "cpu": "1e0"}}, None, {}, Resources(1000, 4 * GiB, 1, 2 * GiB)),
+    ],
+)
+def test_a_pod_has_what_its_node_enforces(
+    wanted: Json | None, actual: Json | None, status: Json, has: Resources
+) -> None:
+    assert resized(wanted, actual, **status).resources == has
+
+
+# Who it is for
+
+
+def test_a_pod_is_the_server_that_its_annotations_and_its_name_say() -> None:
+    ref = ServerRef(HUB_ID, "ada")
+    whole = pod({}, annotations=dict(ref.labels))
+    assert pod_from_json(whole, HUB_ID).ref is None, "a copy has a name of its own"
+    whole["metadata"]["name"] = ref.name
+    assert pod_from_json(whole, HUB_ID).ref == ref
+    assert pod_from_json(whole, "another-hub").ref is None

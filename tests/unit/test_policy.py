@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from stateroom.catalog import Catalog, Quota
-from stateroom.loading import parse_catalog
-from stateroom.policy import (
+from stateroom.catalog.catalog import Catalog
+from stateroom.catalog.load import parse_catalog
+from stateroom.catalog.sizes import Quota
+from stateroom.common.quantity import GiB, MiB
+from stateroom.offers.allowance import (
     EVERYONE,
     Allowance,
     Person,
@@ -17,7 +19,6 @@ from stateroom.policy import (
     ranges_of,
     why_offered,
 )
-from stateroom.quantity import GiB, MiB
 
 from .conftest import ADA
 
@@ -263,10 +264,10 @@ class TestIdentity:
         assert given("carl") == (None, None)
 
 
-def test_what_is_reserved_and_how_much_the_machine_may_promise_come_from_the_catalog() -> None:
-    text = f"{CATALOG}\nreserve: {{memory: 0.5}}\ndocker: {{capacity: {{memory: 1.5}}}}\n"
+def test_what_is_guaranteed_and_how_much_the_machine_may_promise_come_from_the_catalog() -> None:
+    text = f"{CATALOG}\nguarantee: {{memory: 0.5}}\ndocker: {{capacity: {{memory: 1.5}}}}\n"
     allowance = allowance_for(parse_catalog(text), ADA)
-    assert (allowance.reserve.memory, allowance.capacity.memory) == (0.5, 1.5)
+    assert (allowance.guarantee.memory, allowance.capacity.memory) == (0.5, 1.5)
 
 
 class TestLivesOfImages:

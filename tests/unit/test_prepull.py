@@ -9,9 +9,9 @@ import pytest
 
 from harness.command import run
 from harness.fake_cluster import FakeCluster
-from stateroom.cli.kubernetes import prepull
-from stateroom.cli.kubernetes.prepull import Lack, Prepull, Standing, lack_of, standing_of
-from stateroom.errors import BackendUnavailable, EngineRefused, SetupError
+from stateroom.common.errors import BackendUnavailable, EngineRefused, SetupError
+from stateroom.operations.kubernetes import prepull
+from stateroom.operations.kubernetes.prepull import Lack, Prepull, Standing, lack_of, standing_of
 
 PATH = "/apis/apps/v1/namespaces/space/daemonsets/puller"
 IMAGE = "registry.example/notebook:1"
@@ -149,7 +149,9 @@ class TestTimeOut:
         run("images", "wait", "puller", "--timeout", "soon").assert_failure("write for example 2 min")
 
     def test_of_a_long_message_the_end_is_told_where_the_cause_is(self) -> None:
-        told = Lack("a", IMAGE, "ErrImagePull", f"{'failed to do this and that: ' * 20}\nconnection refused").told
+        told = Lack(
+            "a", IMAGE, "ErrImagePull", f"{'failed to do this and that: ' * 20}\nconnection refused"
+        ).description
         assert told.startswith(f'a: {IMAGE}: ErrImagePull: "…')
         assert told.endswith(' connection refused"')
         assert len(told) < 300

@@ -6,7 +6,7 @@ import itertools
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateroom.progress import Phase, Progress, ProgressLog
+from stateroom.workloads.progress import Phase, Progress, ProgressLog
 
 reports = st.builds(Progress, st.sampled_from(Phase), st.text(max_size=3), st.floats())
 

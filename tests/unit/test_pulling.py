@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stateroom.backends.docker.pulling import PullMeter
+from stateroom.backends.docker.pulls import PullMeter
 
 MIB = 1024**2
 

@@ -1,26 +1,40 @@
 from __future__ import annotations
 
+import ast
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import stateroom
 from harness.hostile import HOSTILE, shown
-from stateroom.quantity import (
+from stateroom.catalog.scalars import OWN_VARIABLES
+from stateroom.catalog.sizes import Custom, CustomLimits, Quota, Size
+from stateroom.common.quantity import (
+    KINDS,
+    LIMITED,
     GiB,
     KiB,
+    Kind,
     MiB,
+    Resources,
     TiB,
+    for_cores,
+    format_age,
     format_cpu,
     format_free_memory,
+    format_kubernetes_bytes,
     format_memory,
     format_memory_exactly,
     free_gibibytes,
     gibibytes,
     parse_cpu,
+    parse_kubernetes_quantity,
     parse_memory,
     quoted,
+    whole_cores,
 )
 
 NO_AMOUNTS = (*HOSTILE, (1,), b"1", object())
@@ -148,3 +162,123 @@ def test_a_quoted_value_is_short_and_on_one_line(value: Any) -> None:
 def assert_is_a_short_line(text: str) -> None:
     assert len(text) < 120
     assert text.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [
+        ("0", 0), ("1", 1), ("500m", 0.5), ("1.5", 1.5), ("3Gi", 3 * GiB), ("1.5Gi", 1.5 * GiB), ("128M", 128 * 10**6),
+        ("129e6", 129 * 10**6), ("5E", 5 * 10**18), ("1E3", 1000), ("2e-1", 0.2), ("100k", 10**5), ("4Ki", 4 * KiB),
+        ("128974848000m", 128974848), ("1u", 1e-6), ("2Pi", 2 * 1024 * TiB),
+    ],
+)  # fmt: skip
+def test_a_quantity_is_read_as_kubernetes_writes_it(written: str, number: float) -> None:
+    assert parse_kubernetes_quantity(written) == pytest.approx(number)
+
+
+@pytest.mark.parametrize("written", ["", "much", "-1", "1.2.3", ".", "1 Gi", "1gi", "1K i", "1e999", "None", "1" * 40])
+def test_what_is_no_quantity_is_none(written: str) -> None:
+    assert parse_kubernetes_quantity(written) is None
+
+
+# The table of kinds
+
+
+def test_every_kind_is_a_field_of_resources_and_a_key_wherever_the_catalog_has_amounts() -> None:
+    names = {kind.name for kind in KINDS}
+    # What is kept free is a part of an amount and no kind of its own.
+    assert {name for name in Resources.__slots__ if not name.endswith("_guarantee")} == names
+    assert names <= set(Size.model_fields)
+    assert names == set(Custom.model_fields) - {"groups", "users"} == set(CustomLimits.model_fields)
+    assert [kind.name for kind in LIMITED] == list(Quota.model_fields)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+@given(st.integers(0, 10**5))
+def test_an_amount_written_exactly_is_read_as_the_same_amount(kind: Kind, amount: int) -> None:
+    assert kind.parse(kind.exactly(amount)) == kind.parse(kind.json(amount)) == amount
+
+
+@pytest.mark.parametrize(
+    ("resources", "text"),
+    [(Resources(1500, 3 * GiB), "1.5 CPU, 3 GiB"), (Resources(250, GiB // 2, 2, 1, 1), "0.25 CPU, 512 MiB, 2 GPU")],
+)
+def test_resources_are_written_as_a_list_without_what_is_optional_and_missing(resources: Resources, text: str) -> None:
+    assert str(resources) == text
+
+
+def test_limits_are_told_in_a_variable_for_each_kind() -> None:
+    assert {f"{kind.variable}_LIMIT" for kind in KINDS} <= set(OWN_VARIABLES)
+
+
+# What Kubernetes, clocks and registries write
+
+
+@given(st.integers(0, 2**50))
+def test_bytes_for_kubernetes_are_read_as_the_same_bytes(amount: int) -> None:
+    assert parse_kubernetes_quantity(format_kubernetes_bytes(amount)) == amount
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59.9, "59 s"), (60, "1 min"), (7199, "1 h"), (86_400, "1 d"), (200_000, "2 d")]
+)
+def test_an_age_is_in_the_largest_unit(seconds: float, text: str) -> None:
+    assert format_age(seconds) == text
+
+
+@pytest.mark.parametrize(("milli", "cores"), [(1, 1), (1000, 1), (1001, 2)])
+def test_a_part_of_a_core_is_a_core(milli: int, cores: int) -> None:
+    assert whole_cores(milli) == cores
+
+
+def test_a_measure_of_an_engine_is_rounded_down() -> None:
+    assert [for_cores(1500, 1024), for_cores(1, 1024), for_cores(10, 100_000)] == [1536, 1, 1000]
+
+
+# The one place for unit arithmetic
+
+PACKAGE = Path(stateroom.__file__).parent
+FACTORS = {24, 60, 1000, 1024, 3600, 86_400, 1000**2, 1000**3, 1024**2, 1024**3}
+UNITS = {"KiB", "MiB", "GiB", "TiB", "MILLI"}
+
+
+def converts(node: ast.AST) -> bool:
+    """Return whether a piece of code turns one unit into another: a factor in a calculation, or a unit that divides.
+
+    Multiples of a unit, such as `10 * MiB`, are how constants are written.
+    """
+    if not isinstance(node, ast.BinOp) or not isinstance(node.op, (ast.Mult, ast.Div, ast.FloorDiv, ast.Mod, ast.Pow)):
+        return False
+    numbers = {side.value for side in (node.left, node.right) if isinstance(side, ast.Constant)}
+    if isinstance(node.op, ast.Pow):
+        return numbers in ({2, 10}, {2, 20}, {2, 30}, {10, 3}, {10, 6}, {10, 9}) or bool({1000, 1024} & numbers)
+    divided = not isinstance(node.op, ast.Mult) and isinstance(node.right, ast.Name) and node.right.id in UNITS
+    return divided or bool(FACTORS & {number for number in numbers if isinstance(number, int)})
+
+
+def test_units_are_converted_in_one_module_alone() -> None:
+    found = [
+        f"{path.relative_to(PACKAGE)}:{node.lineno}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        if path != PACKAGE / "common" / "quantity.py" and "probe.py" not in path.name  # runs without the package
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if converts(node) and isinstance(node, ast.expr)
+    ]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("x // 1024**3", True),
+        ("x / 1000", True),
+        ("x * 60", True),
+        ("x % MiB", True),
+        ("2**30", True),
+        ("10 * MiB", False),
+        ("x * 100", False),
+        ("2**31 - 1", False),
+    ],
+)
+def test_what_is_taken_for_a_conversion(code: str, expected: bool) -> None:
+    assert any(converts(node) for node in ast.walk(ast.parse(code))) is expected

@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from stateroom.catalog import Capacity, Quota, Reserve
-from stateroom.errors import ChoiceRefused, QuotaExceeded
-from stateroom.names import ServerRef
-from stateroom.policy import Allowance
-from stateroom.quantity import GiB, Machine, MiB, Resources
-from stateroom.quota import Members, Running, check_quota, is_limited, left_for
+from stateroom.catalog.docker import Capacity
+from stateroom.catalog.sizes import Guarantee, Quota
+from stateroom.common.errors import ChoiceRefused, QuotaExceeded
+from stateroom.common.quantity import GiB, Machine, MiB, Resources
+from stateroom.offers.allowance import Allowance
+from stateroom.offers.quota import Members, Running, check_quota, is_limited, left_for
+from stateroom.workloads.names import ServerRef
 
 DEFAULT, DEEP, FRESH = (ServerRef("hub", "ada", name) for name in ("", "deep-dive", "fresh"))
 BOB, EVE = ServerRef("hub", "bob"), ServerRef("hub", "eve", "lab")
@@ -370,8 +371,8 @@ class TestMachine:
             "ask an administrator for a smaller size."
         )
 
-    def test_where_half_is_reserved_twice_as_much_is_left(self, allowance: Allowance) -> None:
-        half = replace(allowance, reserve=Reserve(memory=0.5))
+    def test_where_half_is_guaranteed_twice_as_much_is_left(self, allowance: Allowance) -> None:
+        half = replace(allowance, guarantee=Guarantee(memory=0.5))
         running = {BOB: Resources(1000, 12 * GiB, 0, 6 * GiB), EVE: Resources(1000, 16 * GiB, 0, 8 * GiB)}
         assert self.refusal(half, 8 * GiB, running) is None
         assert self.refusal(half, 16 * GiB, running) == (
@@ -379,8 +380,8 @@ class TestMachine:
             "choose 8 GiB or less, or wait until somebody stops a server."
         )
 
-    def test_a_server_counts_by_what_was_reserved_when_it_started(self, allowance: Allowance) -> None:
-        half = replace(allowance, reserve=Reserve(memory=0.5))
+    def test_a_server_counts_by_what_was_guaranteed_when_it_started(self, allowance: Allowance) -> None:
+        half = replace(allowance, guarantee=Guarantee(memory=0.5))
         (left,) = left_for(FRESH, half, {BOB: Resources(1000, 8 * GiB, 0, 8 * GiB)}, {}, machine=MACHINE)
         assert (left.used, left.limit) == (16 * GiB, 36 * GiB)
 

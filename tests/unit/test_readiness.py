@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from stateroom import readiness
-from stateroom.readiness import wait_until_answers
+from stateroom.backends import readiness
+from stateroom.backends.readiness import wait_until_answers
+from stateroom.common.quantity import MiB
 
 SILENCE = b"silence"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -48,6 +49,25 @@ async def test_any_answer_that_is_no_failure_will_do_and_no_redirect_is_followed
     async with server(REDIRECT) as (address, asked):
         await asyncio.wait_for(wait_until_answers(address, "/"), 30)
         assert asked == ["/api"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 99614720\r\n\r\n" + b"x" * MiB,
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 3 * MiB,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"%x\r\n%s\r\n" % (3 * MiB, b"x" * 3 * MiB),
+        b"HTTP/1.1 200 OK\r\nX-Huge: " + b"x" * MiB + b"\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\n" + b"".join(b"X-%d: x\r\n" % number for number in range(100_000)) + b"\r\n",
+        b"HTTP/1.1 two OK\r\n\r\n",
+        b"\xff\xfe\r\n\r\n",
+    ],
+    ids=["long", "endless", "chunked", "header", "headers", "status", "bytes"],
+)
+async def test_an_answer_beyond_all_bounds_is_none(answer: bytes) -> None:
+    async with server(answer, OK) as (address, asked):
+        await asyncio.wait_for(wait_until_answers(address, "/"), 30)
+        assert len(asked) == 2
 
 
 async def test_a_request_that_takes_too_long_is_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 import stateroom
 from harness.command import run
-from stateroom import recipes
-from stateroom.images import STAGE_LABEL
-from stateroom.recipes import RECIPES, USUAL, hub, proxy, unified, unified_spark
+from stateroom.images import sources as recipes
+from stateroom.images.build import STAGE_LABEL
+from stateroom.images.sources import RECIPES, USUAL, hub, proxy, unified, unified_spark
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -88,14 +88,14 @@ def test_the_notebook_image_leaves_out_what_notebooks_do_not_need() -> None:
 def test_the_hub_has_the_stateroom_that_builds_it_as_an_installed_package() -> None:
     files = hub().files
     code = Path(stateroom.__file__).parent
-    assert files["package/stateroom/spawner.py"] == (code / "spawner.py").read_bytes()
-    assert any(name.startswith("package/stateroom/templates/") for name in files)
+    assert files["package/stateroom/hub/spawner.py"] == (code / "hub" / "spawner.py").read_bytes()
+    assert any(name.startswith("package/stateroom/hub/templates/") for name in files)
     about = f"package/stateroom-{stateroom.__version__}.dist-info"
-    assert b"stateroom = stateroom.spawner:StateroomSpawner" in files[f"{about}/entry_points.txt"]
+    assert b"stateroom = stateroom.hub.spawner:StateroomSpawner" in files[f"{about}/entry_points.txt"]
     assert f"\nVersion: {stateroom.__version__}\n".encode() in files[f"{about}/METADATA"]
     assert not any("shipped/" in name or "__pycache__" in name for name in files)
 
 
 def test_the_proxy_is_that_of_up() -> None:
-    lock = Path(stateroom.__file__).parent / "cli" / "proxy" / "package-lock.json"
+    lock = Path(stateroom.__file__).parent / "operations" / "local" / "proxy" / "package-lock.json"
     assert proxy().files["package-lock.json"] == lock.read_bytes()

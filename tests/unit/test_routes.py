@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 from aiohttp import web
+from jupyterhub.auth import DummyAuthenticator
 from jupyterhub.proxy import ConfigurableHTTPProxy
 
 from harness.hub import free_port
-from stateroom import routes
-from stateroom.routes import StateroomProxy
+from stateroom.hub import proxy as routes
+from stateroom.hub.accounts.authenticator import AccountsAuthenticator
+from stateroom.hub.proxy import LocalProxy, StateroomProxy
 
 HUB = "http://10.0.0.1:8081"
 PAUSE = 0.05
@@ -85,16 +87,38 @@ def users() -> dict[str, SimpleNamespace]:
     return {name: person(name) for name in ("ada", "bob")}
 
 
+class Log(logging.Handler):
+    """What the proxy class logs. Not `caplog`, which is deaf once a test has configured a hub's application."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+    @property
+    def text(self) -> str:
+        return "\n".join(record.getMessage() for record in self.records)
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
 @pytest.fixture
 async def proxy(
-    api: Api, users: dict[str, SimpleNamespace], monkeypatch: pytest.MonkeyPatch
+    api: Api, users: dict[str, SimpleNamespace], monkeypatch: pytest.MonkeyPatch, log: Log
 ) -> AsyncIterator[StateroomProxy]:
     """A proxy class as a hub that has started has it."""
     monkeypatch.setattr(routes, "_PAUSE", PAUSE)
     hub = SimpleNamespace(routespec="/", host=HUB)
     app = SimpleNamespace(hub=hub, internal_ssl_key="", internal_ssl_cert="", internal_ssl_ca="")
     url = f"http://127.0.0.1:{api.port}"
-    proxy = StateroomProxy(app=app, hub=hub, should_start=False, auth_token="secret", api_url=url)
+    logger = logging.Logger("proxy")  # no other test's, and nobody's child
+    logger.addHandler(log)
+    proxy = StateroomProxy(app=app, hub=hub, should_start=False, auth_token="secret", api_url=url, log=logger)
     await proxy.check_routes(users, {})
     yield proxy
     assert proxy._watch is not None
@@ -113,7 +137,7 @@ async def close_the_hubs_client() -> None:
         await JupyterHubHTTPClient.loop_instance().close()
 
 
-async def wait_for(look: Callable[[], object], what: str, seconds: float = 2) -> None:
+async def wait_for(look: Callable[[], object], what: str, seconds: float = 30) -> None:
     until = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < until, f"waited in vain for {what}"
@@ -125,15 +149,13 @@ ALL = {"/", "/user/ada", "/user/bob"}
 
 @pytest.mark.usefixtures("proxy")
 @pytest.mark.parametrize("default", [False, True])
-async def test_a_proxy_that_lost_its_routes_has_them_again(
-    api: Api, caplog: pytest.LogCaptureFixture, *, default: bool
-) -> None:
+async def test_a_proxy_that_lost_its_routes_has_them_again(api: Api, log: Log, *, default: bool) -> None:
     assert set(api.table) == ALL
     api.table.clear()
     if default:  # what a proxy with `--default-target` starts with
         api.table["/"] = {"target": HUB, "last_activity": "2026-01-01T00:00:00.000Z"}
     await wait_for(lambda: set(api.table) == ALL and "hub" in api.table["/"], "the routes")
-    await wait_for(lambda: words(caplog) == ["The proxy answers, and was given the 3 routes that it lacked."], "a word")
+    await wait_for(lambda: words(log) == ["The proxy answers, and was given the 3 routes that it lacked."], "a word")
 
 
 @pytest.mark.usefixtures("proxy")
@@ -152,31 +174,31 @@ async def test_the_hubs_route_is_asked_for_where_it_is(api: Api, proxy: Stateroo
 
 
 @pytest.mark.usefixtures("proxy")
-async def test_an_absence_takes_two_lines_of_the_log(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+async def test_an_absence_takes_two_lines_of_the_log(api: Api, log: Log) -> None:
     await api.down()
-    await wait_for(lambda: words(caplog), "a word of its absence")
+    await wait_for(lambda: words(log), "a word of its absence")
     await asyncio.sleep(5 * PAUSE)
     await api.up()
     await wait_for(lambda: set(api.table) == ALL, "the routes")
-    await wait_for(lambda: len(words(caplog)) == 2, "a word of its return")
-    assert words(caplog)[0].startswith("The proxy does not answer; it is asked again each second. Cannot connect")
-    assert words(caplog)[1] == "The proxy answers, and was given the 3 routes that it lacked."
+    await wait_for(lambda: len(words(log)) == 2, "a word of its return")
+    assert words(log)[0].startswith("The proxy does not answer; it is asked again every second. Cannot connect")
+    assert words(log)[1] == "The proxy answers, and was given the 3 routes that it lacked."
 
 
 async def test_servers_start_and_stop_while_the_proxy_is_away(
-    api: Api, proxy: StateroomProxy, users: dict[str, SimpleNamespace], caplog: pytest.LogCaptureFixture
+    api: Api, proxy: StateroomProxy, users: dict[str, SimpleNamespace], log: Log
 ) -> None:
     await api.down()
-    await wait_for(lambda: words(caplog), "a word of its absence")
+    await wait_for(lambda: words(log), "a word of its absence")
     users["eve"] = person("eve")
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         await proxy.add_user(users["eve"])
         await proxy.delete_user(users.pop("bob"))
     activity = asyncio.ensure_future(proxy.get_all_routes())
     await api.up()
     await wait_for(lambda: set(api.table) == {"/", "/user/ada", "/user/eve"}, "the routes")
     assert await activity is not None
-    assert "api_request" not in caplog.text  # the hub's own trying again
+    assert "api_request" not in log.text  # the hub's own trying again
 
 
 @pytest.mark.parametrize("error", [TimeoutError, ConnectionRefusedError])
@@ -207,15 +229,32 @@ async def test_many_servers_are_told_a_few_at_a_time(api: Api, monkeypatch: pyte
 
 
 @pytest.mark.usefixtures("proxy")
-async def test_what_could_not_be_told_is_told_again(api: Api, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_could_not_be_told_is_told_again(api: Api, log: Log) -> None:
     api.refused = 2
     api.table.clear()
     await wait_for(lambda: set(api.table) == ALL, "the routes")
-    assert words(caplog)[0].startswith("The proxy could not be given its routes: ")
+    assert words(log)[0].startswith("The proxy could not be given its routes: ")
 
 
-def words(caplog: pytest.LogCaptureFixture) -> list[str]:
+def words(log: Log) -> list[str]:
     """What the watch said."""
-    ours = [record for record in caplog.records if record.pathname == routes.__file__]
+    ours = [record for record in log.records if record.pathname == routes.__file__]
     assert all(record.levelno == logging.WARNING for record in ours)
     return [record.getMessage() for record in ours]
+
+
+@pytest.mark.parametrize(
+    ("authenticator", "routespec", "twin"),
+    [
+        (AccountsAuthenticator, "ada.hub.localhost/user/ada/", "127.0.0.1/user/ada/"),
+        (AccountsAuthenticator, "x--service.hub.localhost/services/x/", ""),
+        (AccountsAuthenticator, "ada.hub.example.org/user/ada/", ""),
+        (AccountsAuthenticator, "/", ""),
+        (DummyAuthenticator, "ada.hub.localhost/user/ada/", ""),
+    ],
+)
+def test_only_where_no_browser_logs_in_are_servers_at_the_machines_address(
+    authenticator: type, routespec: str, twin: str
+) -> None:
+    app = SimpleNamespace(base_url="/", authenticator=authenticator())
+    assert LocalProxy._twin(SimpleNamespace(app=app), routespec) == twin

@@ -37,7 +37,9 @@ def program(file: Path, *lines: str) -> None:
 
 def run(checkout: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PATH": str(checkout / "bin")}
-    return subprocess.run([checkout / "run", *words], env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        [checkout / "run", *words], env=environment, capture_output=True, text=True, check=False, timeout=120
+    )
 
 
 def install(checkout: Path) -> None:
@@ -88,10 +90,51 @@ def test_a_change_installs_again(checkout: Path, change: str) -> None:
     assert "stateroom up" in run(checkout).stdout
     text = calls.read_text()
     assert ("make -m venv" in text) == (change == "place")
-    assert f"pip install --quiet --disable-pip-version-check --editable {checkout}" in text
+    assert f"-m uv pip install --quiet --python {checkout}/.venv/bin/python --excludes" in text
+    assert f" --editable {checkout}\n" in text
     calls.unlink()
     assert run(checkout).stdout == "stateroom up\n"
     assert not calls.exists()
+
+
+@pytest.mark.parametrize("fails", ["uv pip install", "pip install --quiet --disable-pip-version-check uv"])
+def test_where_uv_is_of_no_use_pip_installs(checkout: Path, fails: str) -> None:
+    install(checkout)
+    (checkout / ".venv" / "stateroom-installed").unlink()
+    calls = checkout / "calls"
+    python = f'echo "$@" >> "{calls}"; case "$*" in *"{fails}"* | *"uv pip"*--help) exit 1;; esac'
+    program(checkout / ".venv" / "bin" / "python", python)
+    assert run(checkout).stdout.endswith("stateroom up\n")
+    assert f"-m pip install --quiet --disable-pip-version-check --editable {checkout}\n" in calls.read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "host", "installs"),
+    [
+        ((), "", True),
+        (("--backend", "kubernetes"), "", False),
+        (("--backend=kubernetes",), "", False),
+        ((), "unix:///run/podman.sock", False),
+    ],
+)
+def test_root_gets_dockers_packages_meanwhile(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], host: str, installs: bool
+) -> None:
+    if not Path("/etc/debian_version").exists():
+        pytest.skip("it is about Debian")
+    install(checkout)
+    # This machine may have Docker.
+    without = SCRIPT.read_text().replace("/var/run/docker.sock", "/no/such").replace(":/usr/sbin:/sbin", "")
+    (checkout / "run").write_text(without)
+    (checkout / ".venv" / "stateroom-installed").unlink()
+    calls = checkout / "calls"
+    program(checkout / "bin" / "id", "echo 0")
+    program(checkout / "bin" / "apt-get", f'echo "$@" >> "{calls}"')
+    program(checkout / ".venv" / "bin" / "python")
+    monkeypatch.setenv("DOCKER_HOST", host)
+    assert run(checkout, *words).returncode == 0
+    wanted = "update\ninstall --yes --no-remove --no-install-recommends docker.io iptables mmdebstrap\n"
+    assert (calls.read_text() if calls.exists() else "") == (wanted if installs else "")
 
 
 def test_a_failed_installation_is_tried_again(checkout: Path) -> None:

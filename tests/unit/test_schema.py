@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from stateroom.loading import parse_catalog
-from stateroom.names import ServerRef
-from stateroom.policy import Allowance, Person, allowance_for
-from stateroom.quantity import GiB, Machine, Resources
-from stateroom.quota import left_for
-from stateroom.schema import schema_from_allowance
+from stateroom.catalog.load import parse_catalog
+from stateroom.common.quantity import GiB, Machine, Resources
+from stateroom.offers.allowance import Allowance, Person, allowance_for
+from stateroom.offers.quota import left_for
+from stateroom.offers.schema import schema_from_allowance
+from stateroom.workloads.names import ServerRef
 
 from .conftest import ADA
 

@@ -13,23 +13,21 @@ from jsonschema import Draft7Validator
 
 from harness.catalogs import ANYTHING
 from harness.hostile import shown
-from stateroom import values
-from stateroom.catalog import DockerHome
-from stateroom.loading import parse_catalog
-from stateroom.values import (
+from stateroom.catalog.load import parse_catalog
+from stateroom.catalog.storage import DockerHome
+from stateroom.operations.chart_values import schema
+from stateroom.operations.chart_values.chart import (
     Section,
     Value,
-    as_helm_reads,
     chart_catalog,
     chart_folder,
     chart_values,
-    read_values,
     section_from,
-    values_faults,
     values_of,
-    values_page,
-    values_schema,
 )
+from stateroom.operations.chart_values.helm_yaml import as_helm_reads
+from stateroom.operations.chart_values.read import read_values, values_faults
+from stateroom.operations.chart_values.schema import values_page, values_schema
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = (chart_folder() / "values.yaml").read_text()
@@ -76,7 +74,7 @@ def indented(text: str, by: int = 2) -> str:
 def small(monkeypatch: pytest.MonkeyPatch) -> Section:
     """A small chart instead of ours."""
     section = section_from(SMALL)
-    monkeypatch.setattr(values, "chart_values", lambda: section)
+    monkeypatch.setattr(schema, "chart_values", lambda: section)
     return section
 
 
@@ -147,7 +145,7 @@ class TestInference:
                     },
                     "additionalProperties": False,
                 },
-                "global": values._GLOBAL,
+                "global": schema._GLOBAL,
             },
             "additionalProperties": False,
         }  # fmt: skip
@@ -170,7 +168,7 @@ class TestInference:
     def test_a_default_on_the_page_is_as_one_would_write_it(
         self, monkeypatch: pytest.MonkeyPatch, default: str, cell: str
     ) -> None:
-        monkeypatch.setattr(values, "chart_values", lambda: section_from(f"key: {default}\n"))
+        monkeypatch.setattr(schema, "chart_values", lambda: section_from(f"key: {default}\n"))
         assert f"| `key` | {cell} |" in values_page()
 
     def test_a_text_of_many_lines_is_not_on_the_page(self) -> None:

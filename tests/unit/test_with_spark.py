@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-from stateroom.recipes import folder_of
+from stateroom.images.sources import folder_of
 
 PROGRAM = folder_of("unified-spark") / "bin" / "with-spark.py"
 LONG_AGO = time.time() - 3600
@@ -145,7 +145,7 @@ class TestSpark:
     def test_the_images_own_takes_the_place_of_one_that_cannot_be_used_and_the_user_is_told(
         self, private: Path, versions: Path, configuration: Path, spoilt: str, said: str
     ) -> None:
-        subprocess.run(spoilt, shell=True, cwd=versions, check=True)
+        subprocess.run(spoilt, shell=True, cwd=versions, check=True, timeout=120)
         environment = found(private, versions, configuration)
         assert environment["SPARK_HOME"] == str(with_spark.OWN_SPARK)
         assert said in environment["STATEROOM_SPARK_WARNING"]
@@ -220,14 +220,16 @@ class TestConfiguration:
         rest = threading.Timer(0.1, write, (configuration / "spark-defaults.conf", "spark.executor.memory 4g\n"))
         rest.start()
         environment = found(private, versions, configuration)
-        rest.join()
+        rest.join(30)
         assert defaults(environment) == "spark.executor.memory 4g\n"
 
     @pytest.mark.parametrize("spoilt", ["rm -r .", "mv spark-defaults.conf x; ln -s y spark-defaults.conf"])
     def test_a_kernel_starts_without_one_that_cannot_be_read_and_the_user_is_told(
         self, private: Path, versions: Path, configuration: Path, spoilt: str
     ) -> None:
-        subprocess.run(spoilt.replace("-r .", f"-r {configuration}"), shell=True, cwd=configuration, check=True)
+        subprocess.run(
+            spoilt.replace("-r .", f"-r {configuration}"), shell=True, cwd=configuration, check=True, timeout=120
+        )
         environment = found(private, versions, configuration)
         assert "configuration cannot be used" in environment["STATEROOM_SPARK_WARNING"]
         assert "No such file" in environment["STATEROOM_SPARK_WARNING"]
@@ -264,7 +266,7 @@ def test_it_becomes_the_command(versions: Path, configuration: Path) -> None:
 
     def run(*command: str) -> subprocess.CompletedProcess[str]:
         program = [sys.executable, "-IS", str(PROGRAM), *command]
-        return subprocess.run(program, env=places, capture_output=True, text=True, check=False)
+        return subprocess.run(program, env=places, capture_output=True, text=True, check=False, timeout=120)
 
     outcome = run("sh", "-c", "echo $SPARK_HOME; exit 3")
     assert (outcome.returncode, outcome.stdout) == (3, f"{(versions / '4.1.0').resolve()}\n")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness.hostile import HOSTILE
 from harness.hostile import shown as short
-from stateroom.wording import clipped, counted, did_you_mean, joined, listed, nearest, quoted, shown
+from stateroom.common.text import clipped, counted, did_you_mean, joined, listed, nearest, quoted, shown
 
 ANYTHING = st.one_of(
     st.text(),
@@ -148,3 +148,33 @@ class TestNearest:
     @pytest.mark.parametrize("value", HOSTILE, ids=short)
     def test_nothing_that_is_sent_does_harm(self, value: Any) -> None:
         assert nearest(value, ["unified", "custom"]) in {"unified", "custom", ""}
+
+
+class TestClippedLength:
+    @pytest.mark.parametrize(
+        ("text", "line"),
+        [
+            ("a line", "a line"),
+            ("", ""),
+            (" two\n  lines\t", "two lines"),
+            ("\x1b[1;31mred\x1b[0m \x00\u202e!", "red !"),
+            ("x" * 10, "x" * 10),
+            ("x" * 11, f"{'x' * 10}…"),
+            ("one two three", "one two th…"),
+            ("one two   t", "one two t"),
+        ],
+        ids=short,
+    )
+    def test_a_foreign_text_is_one_line_that_shows(self, text: str, line: str) -> None:
+        assert clipped(text, 10) == line
+
+    def test_the_end_is_kept_where_that_tells_more(self) -> None:
+        assert clipped("pulling failed: no such image", 13, keep_end=True) == "…no such image"
+        assert clipped("short", 13, keep_end=True) == "short"
+
+    @given(st.text(), st.integers(1, 50), st.booleans())
+    def test_whatever_it_is_it_is_short_and_shows(self, text: str, most: int, keep_end: bool) -> None:
+        line = clipped(text, most, keep_end=keep_end)
+        assert line.isprintable()
+        assert len(line) <= most + 1
+        assert line == line.strip()

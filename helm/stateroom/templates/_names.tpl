@@ -112,12 +112,32 @@ securityContext:
 {{- define "stateroom.environment" -}}
 - {name: STATEROOM_HUB_ID, value: {{ include "stateroom.hub_id" . | quote }}}
 - {name: STATEROOM_HUB_URL, value: "http://{{ include "stateroom.hub" . }}.{{ .Release.Namespace }}:8081"}
+{{- with .Values.host }}
+- {name: STATEROOM_HOST_NAMES, value: {{ include "stateroom.host_names" $ | quote }}}
+{{- end }}
 - {name: STATEROOM_PROXY_API_URL, value: "http://{{ include "stateroom.proxy" . }}-api:8001"}
 {{- end }}
 
 {{/* Where the hub is below its host, as `base_url` of its configuration has it, without a slash at its end. */}}
 {{- define "stateroom.base_url" -}}
 {{- dig "JupyterHub" "base_url" "/" .Values.hub.config | trimSuffix "/" -}}
+{{- end }}
+
+{{/* The URL below which each user's servers have a host name, "" where they have none. */}}
+{{- define "stateroom.host_names" -}}
+{{- if and .Values.host .Values.host_names -}}
+{{ include "stateroom.scheme" . }}://{{ .Values.host }}
+{{- end }}
+{{- end }}
+
+{{/* All names by which people reach the hub and users' servers, as JSON. */}}
+{{- define "stateroom.hosts" -}}
+{{ ternary (list .Values.host (printf "*.%s" .Values.host)) (list .Values.host) .Values.host_names | toJson }}
+{{- end }}
+
+{{/* How people reach the hub at `host`. */}}
+{{- define "stateroom.scheme" -}}
+{{ ternary "https" "http" (or .Values.route.enabled (ne .Values.ingress.tls_secret "")) }}
 {{- end }}
 
 {{- define "stateroom.secret" -}}

@@ -13,6 +13,9 @@ root = Path(os.environ.get("JUPYTERHUB_ROOT_DIR") or "~/notebooks").expanduser()
 c.ServerApp.root_dir = str(root)
 c.ServerApp.open_browser = False
 
+# For how long a sign-in goes on here after it has ended at the hub: as after a new password.
+c.HubOAuth.cache_max_age = 60
+
 # Lab asks nobody but its own server: no news, no version checks, no extension catalog.
 c.LabApp.news_url = None
 c.LabApp.check_for_updates_class = "jupyterlab.NeverCheckForUpdate"
@@ -29,7 +32,11 @@ c.ResourceUseDisplay.track_cpu_percent = True
 c.ResourceUseDisplay.cpu_warning_threshold = 0  # it compares cores with percents: one percent would be too much
 
 # What a page asks for, answered fast.
-c.ServerApp.tornado_settings = {"static_handler_class": StaticFiles}
+c.ServerApp.tornado_settings = {
+    "static_handler_class": StaticFiles,
+    # Behind TLS, no cookie goes without it.
+    "xsrf_cookie_kwargs": {"secure": os.environ.get("JUPYTERHUB_PUBLIC_URL", "").startswith("https:")},
+}
 c.ServerApp.extra_services = ["stateroom_notebook.exporters"]
 
 # Terminals open in the server's own folder, and what is saved outside the home is lost.

@@ -1,7 +1,7 @@
 """What a place that can run notebook servers must offer.
 
-`stop` and `remove_home` succeed when the object is already gone, so a caller
-may repeat them after a crash. Only errors of `stateroom.errors` leave a
+`Servers.stop` and `Homes.remove` succeed when the object is already gone, so a caller
+may repeat them after a crash. Only errors of `stateroom.common.errors` leave a
 backend. `BackendUnavailable` never means that a server is gone.
 """
 
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from stateroom.deadline import Deadline
-from stateroom.names import HomeRef, ServerRef
-from stateroom.progress import Progress
-from stateroom.quantity import Machine, Resources
-from stateroom.spec import ServerSpec
+from stateroom.common.deadline import Deadline
+from stateroom.common.quantity import Machine, Resources
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.names import ServerRef
+from stateroom.workloads.progress import Progress
+from stateroom.workloads.server import Server
 
 
 class Life(StrEnum):
@@ -66,17 +67,17 @@ class Tls:
     hub: ssl.SSLContext
 
 
-class Backend(Protocol):
-    """A place that runs servers."""
+class Servers(Protocol):
+    """The notebook servers of one hub."""
 
-    async def start(self, spec: ServerSpec, deadline: Deadline, report: Report, tls: Tls | None = None) -> str:
+    async def start(self, spec: Server, deadline: Deadline, report: Report, tls: Tls | None = None) -> str:
         """Run `spec` in a fresh container and return its address once it answers.
 
         `tls` is needed where `spec.tls` is true.
 
         What is left under the server's name is removed first if it is ours.
         After any error, cancellation included, nothing of the server is left.
-        An image pull has `spec.pull_timeout` on top of the deadline.
+        An image pull has the container's `pull_timeout` on top of the deadline.
 
         Raises ImageUnavailable, ImageUnfit, NameTaken, HomeRefused, ServerEnded,
         EngineRefused, DeadlineExceeded or BackendUnavailable.
@@ -84,7 +85,7 @@ class Backend(Protocol):
         ...
 
     async def state(self, ref: ServerRef) -> ServerState:
-        """What is known of the server now.
+        """Return what is known of the server now.
 
         Raises BackendUnavailable or EngineRefused; neither says anything about the server.
         """
@@ -97,34 +98,58 @@ class Backend(Protocol):
         """
         ...
 
-    async def stop(self, ref: ServerRef, deadline: Deadline) -> None:
-        """End the server and remove it; its home stays. Idempotent, and right during a start too."""
-        ...
+    async def stop(self, ref: ServerRef, deadline: Deadline, *, gently: bool = True) -> None:
+        """End the server and remove it; its home stays. Idempotent, and right during a start too.
 
-    async def list(self) -> list[RunningServer]:
-        """Every server of this hub that the backend holds, running or not, whichever process started it."""
-        ...
-
-    async def machine(self) -> Machine | None:
-        """What all servers share; None where there is no such machine, or where it is not known.
-
-        Raises BackendUnavailable as long as there was no answer at all. Costs no
-        call to the engine where `state` costs none.
+        `gently` gives it ten seconds to end by itself.
         """
         ...
 
-    def silence(self) -> float:
-        """Seconds since the backend was last heard of; what is known of servers is no older than the changes since."""
+    async def list(self) -> list[RunningServer]:
+        """Return every server of this hub, running or not, whichever process started it.
+
+        A server is listed with the resources that it has now, also after they were changed from outside.
+        """
         ...
 
     async def logs(self, ref: ServerRef, lines: int) -> str:
-        """The last lines the server wrote, "" if there are none. Hostile text."""
+        """Return the last lines the server wrote, "" if there are none. Hostile text."""
         ...
 
-    async def remove_home(self, home: HomeRef) -> None:
-        """Delete the home and all in it. Raises HomeRefused if its labels name another owner."""
+
+class Homes(Protocol):
+    """The homes of one hub's users."""
+
+    async def remove(self, home: HomeRef) -> None:
+        """Delete the home and all in it. Idempotent. Raises HomeRefused if its labels name another owner."""
+        ...
+
+
+class Backend(Protocol):
+    """A place where containers run. What it can do comes in groups; one that it lacks is None."""
+
+    @property
+    def servers(self) -> Servers:
+        """Notebook servers, which every backend runs."""
+        ...
+
+    @property
+    def homes(self) -> Homes | None:
+        """Users' homes, None where they are not the backend's to remove."""
+        ...
+
+    async def machine(self) -> Machine | None:
+        """Return what all servers share; None where there is no such machine, or where it is not known.
+
+        Raises BackendUnavailable as long as there was no answer at all. Costs no
+        call to the engine where `Servers.state` costs none.
+        """
+        ...
+
+    def last_contact(self) -> float:
+        """Return the Unix time of the engine's last sign of life. What is known of servers is at least as new."""
         ...
 
     async def close(self) -> None:
-        """Let go of connections and threads. Servers run on."""
+        """Release connections and threads. Servers run on."""
         ...

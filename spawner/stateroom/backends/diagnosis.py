@@ -13,11 +13,12 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from stateroom.backends.base import Life, ServerState
-from stateroom.errors import OutOfMemory, ServerEnded
-from stateroom.home_assignments import assign_command, new_command
-from stateroom.names import HomeRef
-from stateroom.quantity import format_memory
-from stateroom.spec import ServerSpec
+from stateroom.common.errors import OutOfMemory, ServerEnded
+from stateroom.common.quantity import format_memory
+from stateroom.common.text import clipped, printable
+from stateroom.storage.assignments import assign_command, new_command
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.server import Server
 
 _MOST_READ = 4000  # letters of what an engine says; the cause comes early, and a pattern has no end otherwise
 _MOST_QUOTED = 120
@@ -95,6 +96,10 @@ START = (
         "no available (?:IPv4 )?address|could not find an available|address pool|no available network",
         "All addresses of the servers' network are in use. Try again later, and tell an administrator: "
         "the network must be larger, or servers be stopped.",
+    ),
+    Trouble(
+        r"network \S+ not found",
+        "The servers' network was removed while your server was being started. Start again.",
     ),
     Trouble(
         "port is already allocated|address already in use",
@@ -280,7 +285,7 @@ def trouble_of(said: str, table: tuple[Trouble, ...]) -> Trouble | None:
 def _first(said: str, table: tuple[Trouble, ...]) -> tuple[Trouble | None, Mapping[str, str]]:
     for trouble in table:
         if found := re.search(trouble.words, said[:_MOST_READ], re.IGNORECASE):
-            return trouble, {name: _plain(text or "") for name, text in found.groupdict().items()}
+            return trouble, {name: clipped(text or "", _MOST_QUOTED) for name, text in found.groupdict().items()}
     return None, {}
 
 
@@ -289,16 +294,12 @@ def _filled(sentence: str, texts: Mapping[str, str]) -> str:
     return re.sub(r"\{(\w+)\}", lambda place: texts.get(place[1], place[0]), sentence)
 
 
-def _plain(text: str) -> str:
-    return "".join(letter for letter in text if letter.isprintable())[:_MOST_QUOTED]
-
-
-def ended(spec: ServerSpec, state: ServerState) -> ServerEnded:
+def ended(spec: Server, state: ServerState) -> ServerEnded:
     """The error for a server that ended in its start."""
     if state.life is Life.ABSENT:
         return ServerEnded("The server was removed before it answered.")
     if state.out_of_memory:
-        memory = format_memory(spec.memory)
+        memory = format_memory(spec.container.resources.memory)
         return OutOfMemory(f"The server ran out of its {memory} of memory before it answered. Choose more memory.")
     return ServerEnded(f"The server ended before it answered (exit code {state.exit_code}). {state.reason}".rstrip())
 
@@ -321,7 +322,6 @@ def last_words(log: str, secrets: Iterable[str]) -> str:
     """A log's end as a sentence: printable, on one line, cut, without the secrets; "" for an empty log."""
     for secret in secrets:
         log = log.replace(secret, "***")
-    lines = ["".join(letter for letter in line if letter.isprintable()).strip() for line in log.splitlines()]
-    text = " / ".join(line for line in lines if line)
-    shown = text if len(text) <= _MOST_SHOWN else f"…{text[-_MOST_SHOWN:]}"
+    lines = (printable(line).strip() for line in log.splitlines())
+    shown = clipped(" / ".join(line for line in lines if line), _MOST_SHOWN, keep_end=True)
     return f'It last wrote: "{shown}"' if shown else ""

@@ -1,25 +1,27 @@
 """Servers inside this process: for tests and for trying a catalog without an engine.
 
 Each "server" is a small HTTP listener on the loopback interface. `images`
-says what an image does; what is not listed cannot be had.
+says what an image does, or returns that at each start; what is not listed cannot be had.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from stateroom.backends.base import Life, Report, RunningServer, ServerState, Tls
-from stateroom.backends.starts import Starts
-from stateroom.deadline import Deadline
-from stateroom.errors import HomeRefused, ImageUnavailable, ServerEnded
-from stateroom.names import HomeRef, ServerRef
-from stateroom.progress import Phase, Progress
-from stateroom.quantity import Machine
-from stateroom.readiness import wait_until_answers
-from stateroom.spec import ServerSpec
+from stateroom.backends.lifecycle import InFlightStarts
+from stateroom.backends.readiness import wait_until_answers
+from stateroom.common.deadline import Deadline
+from stateroom.common.errors import HomeRefused, ImageUnavailable, ServerEnded
+from stateroom.common.quantity import Machine
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.names import ServerRef
+from stateroom.workloads.progress import Phase, Progress
+from stateroom.workloads.server import Server
 
 
 class Behaviour(Enum):
@@ -30,9 +32,12 @@ class Behaviour(Enum):
     IS_SILENT = "is silent"
 
 
+Images = Mapping[str, Behaviour] | Callable[[], Mapping[str, Behaviour]]
+
+
 @dataclass(slots=True)
 class _Server:
-    spec: ServerSpec
+    spec: Server
     log: list[str] = field(default_factory=list)
     state: ServerState = field(default_factory=lambda: ServerState(Life.STARTING))
     changed: asyncio.Event = field(default_factory=asyncio.Event)
@@ -54,87 +59,118 @@ class _Server:
 class MemoryBackend:
     """A complete backend that needs no engine. What it runs takes nothing of a machine unless one is given."""
 
-    def __init__(self, images: Mapping[str, Behaviour], machine: Machine | None = None) -> None:
-        self._images = dict(images)
+    def __init__(self, images: Images, machine: Machine | None = None) -> None:
         self._machine = machine
-        self._servers: dict[ServerRef, _Server] = {}
-        self._homes: dict[str, HomeRef] = {}
-        self._starts = Starts()
-        self._appeared = asyncio.Event()  # a server under a name that had none
-
-    async def start(
-        self,
-        spec: ServerSpec,
-        deadline: Deadline,
-        report: Report,
-        tls: Tls | None = None,  # noqa: ARG002 - as it says
-    ) -> str:
-        """See Backend.start. Its servers speak no TLS."""
-        return await self._starts.run(spec.ref, self._start(spec, deadline, report))
-
-    async def state(self, ref: ServerRef) -> ServerState:
-        """See Backend.state."""
-        server = self._servers.get(ref)
-        return server.state if server else ServerState(Life.ABSENT)
-
-    async def changed(self, ref: ServerRef, known: ServerState | None) -> ServerState:
-        """See Backend.changed."""
-        while (state := await self.state(ref)) == known:
-            server = self._servers.get(ref)
-            await (server.changed if server else self._appeared).wait()
-        return state
-
-    async def stop(self, ref: ServerRef, deadline: Deadline) -> None:  # noqa: ARG002 - ends at once
-        """See Backend.stop."""
-        await self._starts.cancel(ref)
-        self._remove(ref)
-
-    async def list(self) -> list[RunningServer]:
-        """See Backend.list."""
-        return [
-            RunningServer(ref, server.state, server.spec.image, server.spec.resources)
-            for ref, server in self._servers.items()
-        ]
+        self.homes = MemoryHomes()
+        self.servers = MemoryServers(images, self.homes)
 
     async def machine(self) -> Machine | None:
         """See Backend.machine."""
         return self._machine
 
-    def silence(self) -> float:
-        """See Backend.silence."""
-        return 0.0
-
-    async def logs(self, ref: ServerRef, lines: int) -> str:
-        """See Backend.logs."""
-        server = self._servers.get(ref)
-        return "\n".join(server.log[-lines:]) if server else ""
-
-    async def remove_home(self, home: HomeRef) -> None:
-        """See Backend.remove_home."""
-        self._check_owner(home)
-        self._homes.pop(home.name, None)
+    def last_contact(self) -> float:
+        """See Backend.last_contact."""
+        return time.time()
 
     async def close(self) -> None:
         """See Backend.close. Servers in memory cannot outlive it, so they end."""
+        await self.servers.close()
+
+
+class MemoryHomes:
+    """See `base.Homes`."""
+
+    def __init__(self) -> None:
+        self._homes: dict[str, HomeRef] = {}
+
+    def ensure(self, home: HomeRef) -> None:
+        """Make the home if it is not there. Raises HomeRefused if it is another user's."""
+        self._check_owner(home)
+        self._homes[home.name] = home
+
+    async def remove(self, home: HomeRef) -> None:
+        """See Homes.remove."""
+        self._check_owner(home)
+        self._homes.pop(home.name, None)
+
+    def _check_owner(self, home: HomeRef) -> None:
+        known = self._homes.get(home.name)
+        if known is not None and known.labels != home.labels:
+            raise HomeRefused(f'The home "{home.name}" belongs to an earlier user of this name.')
+
+
+class MemoryServers:
+    """See `base.Servers`."""
+
+    def __init__(self, images: Images, homes: MemoryHomes) -> None:
+        self._images = images if callable(images) else lambda: images
+        self._homes = homes
+        self._servers: dict[ServerRef, _Server] = {}
+        self._starts = InFlightStarts()
+        self._appeared = asyncio.Event()  # a server under a name that had none
+
+    async def start(
+        self,
+        spec: Server,
+        deadline: Deadline,
+        report: Report,
+        tls: Tls | None = None,  # noqa: ARG002 - as it says
+    ) -> str:
+        """See Servers.start. Its servers speak no TLS."""
+        return await self._starts.run(spec.ref, self._start(spec, deadline, report))
+
+    async def state(self, ref: ServerRef) -> ServerState:
+        """See Servers.state."""
+        server = self._servers.get(ref)
+        return server.state if server else ServerState(Life.ABSENT)
+
+    async def changed(self, ref: ServerRef, known: ServerState | None) -> ServerState:
+        """See Servers.changed."""
+        while (state := await self.state(ref)) == known:
+            server = self._servers.get(ref)
+            await (server.changed if server else self._appeared).wait()
+        return state
+
+    async def stop(self, ref: ServerRef, deadline: Deadline, *, gently: bool = True) -> None:  # noqa: ARG002 - at once
+        """See Servers.stop."""
+        await self._starts.cancel(ref)
+        self._remove(ref)
+
+    async def list(self) -> list[RunningServer]:
+        """See Servers.list."""
+        return [
+            RunningServer(ref, server.state, server.spec.container.image, server.spec.container.resources)
+            for ref, server in self._servers.items()
+        ]
+
+    async def logs(self, ref: ServerRef, lines: int) -> str:
+        """See Servers.logs."""
+        server = self._servers.get(ref)
+        return "\n".join(server.log[-lines:]) if server else ""
+
+    async def close(self) -> None:
+        """End all servers, those that are being started too."""
+        await self._starts.close()
         for ref in list(self._servers):
             self._remove(ref)
 
+    # What happens to servers from outside
+
     def kill(self, ref: ServerRef) -> None:
-        """End a server from outside, as a crash would."""
+        """End a server, as a crash would."""
         self._servers[ref].end(137, "The server was killed.")
 
     def environment(self, ref: ServerRef) -> dict[str, str]:
         """The variables of a server, those that are never shown among them."""
         spec = self._servers[ref].spec
-        return {**spec.environment, **spec.secrets}
+        return {**spec.container.environment, **spec.container.secrets}
 
-    async def _start(self, spec: ServerSpec, deadline: Deadline, report: Report) -> str:
+    async def _start(self, spec: Server, deadline: Deadline, report: Report) -> str:
         report(Progress(Phase.PREPARING, "Looking for the image"))
-        behaviour = self._images.get(spec.image)
+        behaviour = self._images().get(spec.container.image)
         if behaviour is None:
-            raise ImageUnavailable(f'The image "{spec.image}" is not here and cannot be pulled.')
-        self._check_owner(spec.home)
-        self._homes[spec.home.name] = spec.home
+            raise ImageUnavailable(f'The image "{spec.container.image}" is not here and cannot be pulled.')
+        self._homes.ensure(spec.home)
         self._remove(spec.ref)
         server = self._servers[spec.ref] = _Server(spec)
         self._appeared.set()
@@ -166,11 +202,6 @@ class MemoryBackend:
         server = self._servers.pop(ref, None)
         if server is not None and not server.over.is_set():
             server.end(0, "")
-
-    def _check_owner(self, home: HomeRef) -> None:
-        known = self._homes.get(home.name)
-        if known is not None and known.labels != home.labels:
-            raise HomeRefused(f'The home "{home.name}" belongs to an earlier user of this name.')
 
 
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -1,40 +1,33 @@
-"""`stateroom up`: from nothing to a hub that answers, in steps that are skipped when done before."""
+"""`stateroom up`: starts a hub and all it needs. Steps that were completed before are skipped."""
 
 from __future__ import annotations
 
 import argparse
-import secrets
 import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Mapping
 from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
-from stateroom.accounts import AccountStore, new_password
-from stateroom.catalog import Catalog
-from stateroom.cli.arguments import add_data_option, shipped_catalog
-from stateroom.cli.data import DataFolder, Settings
-from stateroom.cli.hub import Hub, end_leftovers, is_free, running_hub
-from stateroom.cli.passwords import on_terminal, text_of, write_passwords
-from stateroom.cli.places import BACKENDS, place
-from stateroom.cli.pod import require_no_pod
-from stateroom.cli.proxy import install_proxy
+from stateroom.cli.arguments import add_data_option
+from stateroom.cli.passwords import on_terminal
 from stateroom.cli.screen import Screen
-from stateroom.errors import SetupError
-from stateroom.files import open_private
-from stateroom.hub_id import stored_hub_id
-from stateroom.loading import load_catalog
-from stateroom.quantity import MiB, format_memory
+from stateroom.common.errors import SetupError
+from stateroom.operations.accounts import AccountStore
+from stateroom.operations.handed_passwords import text_of, write_passwords
+from stateroom.operations.local.accounts import make_first_accounts
+from stateroom.operations.local.address import LOOPBACK, SHARED_NAME_RISK, Address, parse_url, require_consistent
+from stateroom.operations.local.data import DataFolder, Settings
+from stateroom.operations.local.hub import Hub, clear_way, loading_hub
+from stateroom.operations.local.pod_folder import require_no_pod
+from stateroom.operations.platforms import BACKENDS
 
 _PORT = 8000
-_FIRST_ACCOUNTS = {"admin": True, "user": False}  # name -> whether an admin
 _HIGHEST_PORT = 65535
-_LEAST_ROOM = 50 * MiB  # the proxy takes 9, database and logs grow
-
-# Below the ports that the kernel gives to outgoing connections, so that a kept one stays free.
-_INNER_PORTS = range(20_000, 32_000)
 
 _EXAMPLES = """\
 Notebook servers run on when the hub is stopped with Ctrl-C; the next `stateroom up` finds them again.
@@ -43,23 +36,32 @@ examples:
   stateroom up
   stateroom up --port 8080 --data ~/hub
   stateroom up --catalog catalog.yaml
+  stateroom up --url https://hub.example.org --bind 0.0.0.0 --port 443 --tls-cert hub.pem --tls-key hub.key
   KUBECONFIG=~/cluster.yaml stateroom up --backend kubernetes
 """
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `up`."""
-    parser = commands.add_parser(
-        "up",
-        help="start the hub, and all it needs",
-        description="Start the hub and all it needs: the proxy, Docker, the notebook image, the first accounts. "
+def describe(parser: argparse.ArgumentParser) -> None:
+    """Add the description and the arguments."""
+    parser.description = (
+        "Start the hub and all it needs: the proxy, Docker, the notebook image, the first accounts. "
         "With `--backend kubernetes`, servers are pods of the cluster that KUBECONFIG names, and nothing of Docker "
-        "is needed.",
-        epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        "is needed."
     )
+    parser.epilog = _EXAMPLES
     add_data_option(parser)
-    parser.add_argument("--port", type=_port, default=_PORT, help=f"the port on 127.0.0.1 ({_PORT})")
+    parser.add_argument("--port", type=_port, default=_PORT, help=f"the port ({_PORT})")
+    parser.add_argument("--url", type=_url, help="the hub's URL for browsers (http://hub.localhost:PORT)")
+    parser.add_argument(
+        "--bind", type=_address, default=LOOPBACK, metavar="ADDRESS", help=f"where to listen ({LOOPBACK})"
+    )
+    parser.add_argument("--tls-cert", type=_file, metavar="FILE", help="the certificate, in PEM format")
+    parser.add_argument("--tls-key", type=_file, metavar="FILE", help="the certificate's key")
+    parser.add_argument(
+        "--one-host-name",
+        action="store_true",
+        help="have all users' servers under one host name: a page of one can then act as whoever opens it",
+    )
     parser.add_argument("--catalog", type=Path, metavar="FILE", help="the catalog (catalog.yaml in the data folder)")
     parser.add_argument("--backend", choices=BACKENDS, help="where servers run (as in the last run, at first docker)")
     parser.add_argument(
@@ -72,102 +74,39 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Bring the hub up, and stay until it is stopped."""
+    """Start the hub, and stay until it is stopped."""
     require_no_pod("Write what is to change into the chart's values, and run `helm upgrade`.")
-    _require_linux()
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
             signal.signal(number, _interrupt)
+    address = Address(
+        arguments.port,
+        arguments.url or "",
+        arguments.bind,
+        arguments.tls_cert or "",
+        arguments.tls_key or "",
+        host_names=not arguments.one_host_name,
+    )
+    require_consistent(address)
     screen, data = Screen(), arguments.data
     data.make()
     with data.held():
-        settings = _prepare(arguments, data, screen)
-        try:
-            with running_hub(data, settings.port) as hub:
+        clear_way(address, data, screen)
+        with loading_hub(data) as hub:
+            # Imported while the hub imports its own: each takes a tenth of a start.
+            from stateroom.operations.up import HubOptions, prepare  # noqa: PLC0415
+
+            options = HubOptions(address, arguments.catalog, arguments.backend or "", arguments.hub_ip or "")
+            settings = prepare(options, data, screen)
+            try:
+                hub.begin(settings.local_url)
                 _wait_until_it_answers(hub, screen)
                 _welcome(settings, data, screen)
                 hub.wait()
-        except KeyboardInterrupt:
-            _farewell(data, screen)
+            except KeyboardInterrupt:
+                hub.end()
+                _farewell(data, screen)
     return 0
-
-
-def _prepare(arguments: argparse.Namespace, data: DataFolder, screen: Screen) -> Settings:
-    """Do all that comes before the hub; the quick checks first."""
-    _end_leftovers(data, screen)
-    _require_free(arguments.port)
-    _require_room(data)
-    path, catalog = _catalog(arguments.catalog, data, screen)
-    proxy = install_proxy(data, screen)
-    last = data.settings()
-    backend = arguments.backend or (last.backend if last else data.default_backend)
-    settings = Settings(
-        hub_id=catalog.hub or stored_hub_id(data.path),
-        backend=backend,
-        catalog=str(path),
-        homes="",
-        port=arguments.port,
-        hub_port=_hub_port(data, screen),
-        proxy_port=_free_port(),
-        proxy_command=proxy,
-        hub_ip=arguments.hub_ip or "",
-    )
-    settings = place(backend).prepare(settings, catalog, data, screen)
-    if last and last.where != settings.where:
-        screen.line("Servers", f"were on {last.where} until now: this hub neither finds nor stops what runs there,")
-        screen.more("and homes stay there; they are back once it is started with that place again")
-    return settings
-
-
-def _end_leftovers(data: DataFolder, screen: Screen) -> None:
-    if end_leftovers(data):
-        screen.line("Hub", "ended what an interrupted run had left")
-
-
-def _require_linux() -> None:
-    if sys.platform != "linux":
-        raise SetupError("`stateroom up` runs on Linux. Elsewhere, run it in a virtual machine with Docker.")
-
-
-def _require_free(port: int) -> None:
-    if not is_free(port):
-        raise SetupError(f"Port {port} is taken by another program. Choose another with --port.")
-
-
-def _require_room(data: DataFolder) -> None:
-    # JupyterHub's own words for a database that it could not write are about upgrades.
-    if shutil.disk_usage(data.path).free < _LEAST_ROOM:
-        raise SetupError(
-            f"The disk of {data.path} is full: {format_memory(_LEAST_ROOM)} must be free. "
-            "Make room, or choose another folder with --data."
-        )
-
-
-def _catalog(chosen: Path | None, data: DataFolder, screen: Screen) -> tuple[Path, Catalog]:
-    """The catalog's file and content; on the first run the file is a copy of ours, for the admin to change."""
-    path = chosen.expanduser().absolute() if chosen else data.catalog
-    if not chosen and not path.exists():
-        with open_private(path, "xb") as file:
-            file.write(shipped_catalog().read_bytes())
-    catalog = load_catalog(path)
-    screen.line("Catalog", str(path))
-    return path, catalog
-
-
-def _hub_port(data: DataFolder, screen: Screen) -> int:
-    """The port that running servers know the hub by, chosen once."""
-    last = data.settings()
-    if last and is_free(last.hub_port, ""):
-        return last.hub_port
-    if last:
-        screen.line("Hub", f"port {last.hub_port} is taken; servers that run must be stopped and started once")
-    return _free_port()
-
-
-def _free_port() -> int:
-    while not is_free(port := secrets.choice(_INNER_PORTS), ""):
-        pass
-    return port
 
 
 def _wait_until_it_answers(hub: Hub, screen: Screen) -> None:
@@ -177,9 +116,10 @@ def _wait_until_it_answers(hub: Hub, screen: Screen) -> None:
 
 
 def _welcome(settings: Settings, data: DataFolder, screen: Screen) -> None:
-    """Say where everything is; on the first run, with the accounts."""
+    """Print where everything is; on the first run, with the accounts."""
     screen.gap()
     screen.line("Stateroom", settings.url)
+    _host_names(settings, screen)
     _accounts(data, screen)
     screen.line("Sizes", f"are in {settings.catalog}; a saved change counts at once")
     screen.line("Users", f"{command()} user add NAME{data.option}")
@@ -187,16 +127,28 @@ def _welcome(settings: Settings, data: DataFolder, screen: Screen) -> None:
     screen.more(f"{command()} down{data.option} stops all; homes are kept")
 
 
-def _accounts(data: DataFolder, screen: Screen) -> None:
-    """Make the first accounts and hand over their passwords, the one time that they are known.
+def _host_names(settings: Settings, screen: Screen) -> None:
+    name = urlsplit(settings.url).hostname
+    if not settings.host_names:
+        screen.more("All users' servers share this host name:")
+        screen.more(f"{SHARED_NAME_RISK}.")
+        screen.more("Without --one-host-name each user's servers have a name of their own.")
+    elif name and not name.endswith(".localhost"):
+        screen.more(f"*.{name} must lead here too: each user's servers have a host name of their own")
 
-    They are handed over before they are kept: an interruption in between makes new ones next time.
-    """
+
+def _accounts(data: DataFolder, screen: Screen) -> None:
+    """Print who may log in. On the first run, make the first accounts and hand over their passwords."""
     store = AccountStore(data.accounts)
     if data.accounts.exists():
         screen.line("Accounts", ", ".join(store.accounts()) or "none yet")
-        return
-    passwords = {name: new_password() for name in _FIRST_ACCOUNTS}
+    elif data.own_configuration.exists():
+        screen.line("Accounts", f"none were made, since {data.own_configuration} may bring a login of its own")
+    else:
+        make_first_accounts(store, lambda passwords: _hand_over(passwords, data, screen))
+
+
+def _hand_over(passwords: Mapping[str, str], data: DataFolder, screen: Screen) -> None:
     if on_terminal():
         screen.line("Accounts", "with their passwords, which are shown this once:")
         for line in text_of(passwords).splitlines():
@@ -205,8 +157,7 @@ def _accounts(data: DataFolder, screen: Screen) -> None:
         data.first_passwords.unlink(missing_ok=True)
         write_passwords(passwords, data.first_passwords)
         screen.line("Accounts", f"{', '.join(passwords)}; their passwords are in {data.first_passwords}")
-    for name, admin in _FIRST_ACCOUNTS.items():
-        store.add(name, passwords[name], admin=admin)
+        screen.more("until each has logged in once")
 
 
 def _farewell(data: DataFolder, screen: Screen) -> None:
@@ -215,7 +166,7 @@ def _farewell(data: DataFolder, screen: Screen) -> None:
 
 
 def command() -> str:
-    """How this command line is called from here: by its name, or by its place where the name is not found."""
+    """Return how to call this command line from here: by its name, or by its path if the name is not found."""
     found, called = shutil.which("stateroom"), Path(sys.argv[0])
     if called.name != "stateroom" or (found and Path(found).resolve() == called.resolve()):
         return "stateroom"
@@ -230,11 +181,26 @@ def _port(text: str) -> int:
     raise argparse.ArgumentTypeError(f"{text!r} is not a port; write a number from 1 to {_HIGHEST_PORT}")
 
 
-def _hub_ip(text: str) -> str:
+def _url(text: str) -> str:
     try:
-        address = ip_address(text)
+        return parse_url(text)
+    except SetupError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _address(text: str) -> str:
+    try:
+        return str(ip_address(text))
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no address; write one of this machine's") from None
+
+
+def _file(text: str) -> str:
+    return str(Path(text).expanduser().absolute())
+
+
+def _hub_ip(text: str) -> str:
+    address = ip_address(_address(text))
     if address.is_unspecified or address.is_loopback:
         what = "opens the hub to every network" if address.is_unspecified else "leads every pod to itself"
         raise argparse.ArgumentTypeError(f"{text} {what}; name the address of this machine that pods reach")

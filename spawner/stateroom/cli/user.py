@@ -1,26 +1,23 @@
-"""`stateroom user`: who may log in. Works whether or not the hub runs."""
+"""`stateroom user`: changes who can log in. Works whether or not the hub runs."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from stateroom.accounts import AccountStore, new_password, parse_name, require
 from stateroom.cli.arguments import add_data_option
-from stateroom.cli.data import DataFolder
-from stateroom.cli.passwords import ask_password, on_terminal, read_password, write_password
-from stateroom.cli.pod import require_no_pod
-from stateroom.errors import SetupError
+from stateroom.cli.passwords import ask_password, on_terminal, read_password
+from stateroom.cli.plain import print_plain
+from stateroom.operations.accounts import new_password
+from stateroom.operations.handed_passwords import write_password
+from stateroom.operations.local.accounts import open_accounts
+from stateroom.operations.local.data import DataFolder
 
 
-def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Add `user` and what it can do."""
-    user = commands.add_parser(
-        "user",
-        help="add, remove and list the people who may log in",
-        description="Change who may log in. A running hub follows within seconds.",
-        epilog="examples: stateroom user add ada; stateroom user list",
-    )
+def describe(user: argparse.ArgumentParser) -> None:
+    """Add the description and the verbs."""
+    user.description = "Change who may log in. A running hub follows within seconds."
+    user.epilog = "examples: stateroom user add ada; stateroom user list"
     verbs = user.add_subparsers(metavar="VERB", required=True, title="verbs")
 
     add = _verb(verbs, "add", "let somebody log in", add_user)
@@ -29,6 +26,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
     password = _verb(verbs, "password", "set somebody's password", set_password)
     _add_stdin_option(password)
+
+    admin = _verb(verbs, "admin", "make somebody an admin of the hub", set_admin)
+    admin.add_argument("--withdraw", action="store_true", help="no longer")
 
     _verb(verbs, "remove", "end somebody's access; the home is kept", remove_user)
 
@@ -39,14 +39,13 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def add_user(arguments: argparse.Namespace) -> int:
     """Add an account."""
-    name, folder = parse_name(arguments.name), arguments.data
-    store = _store(folder)
+    folder = arguments.data
+    store = open_accounts(folder)
     folder.make()
-    if name in store.accounts():
-        raise SetupError(f'There is an account "{name}" already. Choose another name, or set its password.')
+    name = store.unused_name(arguments.name)
     password, made = _password(arguments)
     store.add(name, password, admin=arguments.admin)
-    print(f"{name} may log in{' as an admin' if arguments.admin else ''}.")
+    print_plain(f"{name} may log in{' as an admin' if arguments.admin else ''}.")
     if made:
         _hand_over(name, password, folder)
     return 0
@@ -54,41 +53,46 @@ def add_user(arguments: argparse.Namespace) -> int:
 
 def set_password(arguments: argparse.Namespace) -> int:
     """Give an account another password."""
-    store = _store(arguments.data)
-    name = require(store.accounts(), arguments.name).name
+    store = open_accounts(arguments.data)
+    name = store.known_name(arguments.name)
     password, made = _password(arguments)
     store.set_password(name, password)
-    print(f"{name} has a new password.")
+    print_plain(f"{name} has a new password.")
     if made:
         _hand_over(name, password, arguments.data)
     return 0
 
 
+def set_admin(arguments: argparse.Namespace) -> int:
+    """Make an account an admin's, or no longer."""
+    store = open_accounts(arguments.data)
+    name = store.known_name(arguments.name)
+    store.set_admin(name, admin=not arguments.withdraw)
+    print_plain(f"{name} is {'no longer' if arguments.withdraw else 'now'} an admin of the hub.")
+    return 0
+
+
 def remove_user(arguments: argparse.Namespace) -> int:
     """Remove an account."""
-    store = _store(arguments.data)
-    name = require(store.accounts(), arguments.name).name
+    store = open_accounts(arguments.data)
+    name = store.known_name(arguments.name)
     store.remove(name)
-    print(
-        f"{name} can no longer log in. The home is kept, and a server that runs is not stopped: "
-        "an admin stops it on the hub's admin page."
+    print_plain(
+        f"{name} can no longer log in. Within seconds a running hub ends {name}'s sessions, tokens and servers; "
+        "another hub does so at its start. The home is kept."
     )
     return 0
 
 
 def list_users(arguments: argparse.Namespace) -> int:
     """Print the names, one a line, admins marked."""
-    accounts = _store(arguments.data).accounts()
+    accounts = open_accounts(arguments.data).accounts()
     for account in sorted(accounts.values(), key=lambda account: account.name):
-        print(f"{account.name} (admin)" if account.admin else account.name)
+        facts = [word for word, is_so in (("admin", account.admin), ("no password yet", not account.hash)) if is_so]
+        print_plain(f"{account.name} ({', '.join(facts)})" if facts else account.name)
     if not accounts:
-        print(f"Nobody may log in yet. Run `stateroom user add NAME{arguments.data.option}`.", file=sys.stderr)
+        print_plain(f"Nobody may log in yet. Run `stateroom user add NAME{arguments.data.option}`.", error=True)
     return 0
-
-
-def _store(folder: DataFolder) -> AccountStore:
-    require_no_pod("Who may log in, its authenticator says: set that up in `hub.config` of the chart's values.")
-    return AccountStore(folder.accounts)
 
 
 def _verb(
@@ -109,7 +113,7 @@ def _add_stdin_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _password(arguments: argparse.Namespace) -> tuple[str, bool]:
-    """The password, and whether it was made here and must be told."""
+    """Return the password, and whether it was made here and must be handed over."""
     if arguments.stdin:
         return read_password(), False
     typed = ask_password() if sys.stdin.isatty() else ""
@@ -118,6 +122,8 @@ def _password(arguments: argparse.Namespace) -> tuple[str, bool]:
 
 def _hand_over(name: str, password: str, folder: DataFolder) -> None:
     if on_terminal():
-        print(f"Password, shown this once: {password}")
+        print_plain(f"Password, shown this once: {password}")
     else:
-        print(f"The password is in {write_password(name, password, folder.path)}.")
+        print_plain(
+            f"The password is in {write_password(name, password, folder.path)} until {name} has logged in with it."
+        )

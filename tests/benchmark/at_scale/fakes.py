@@ -12,17 +12,17 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from uuid import uuid4
 
 from harness.pods import core
+from harness.workloads import a_server
 from stateroom.backends.kubernetes import manifests
-from stateroom.backends.kubernetes.cluster import Cluster
+from stateroom.backends.kubernetes.api import Cluster
 from stateroom.backends.kubernetes.manifests import Site
-from stateroom.names import HomeRef, ServerRef
-from stateroom.quantity import MiB
-from stateroom.spec import ServerSpec
+from stateroom.common.quantity import MiB
+from stateroom.workloads.server import Server
 
 IMAGE = "stateroom.test/nothing:1"
 _AT_ONCE = 40
@@ -30,19 +30,16 @@ _CHANGES_EVERY = 0.2
 _LOOK_SECONDS = 1.0
 
 
-def spec_of(hub: str, user: str) -> ServerSpec:
+def spec_of(hub: str, user: str) -> Server:
     """A small server."""
-    return ServerSpec(
-        ref=ServerRef(hub, user),
-        home=HomeRef(hub, user, 1),
+    return a_server(
+        hub,
+        user,
         image=IMAGE,
         cpu=1000,
         memory=64 * MiB,
-        reserved_cpu=10,
-        reserved_memory=64 * MiB,
-        base_url=f"/user/{user}/",
-        mount="notebooks",
-        environment={"JUPYTERHUB_SERVICE_PREFIX": f"/user/{user}/"},
+        cpu_guarantee=10,
+        memory_guarantee=64 * MiB,
         secrets={"JUPYTERHUB_API_TOKEN": uuid4().hex},
     )
 
@@ -66,15 +63,14 @@ async def make_servers(namespace: str, hub: str, numbers: Iterable[int], nodes: 
 
 
 @asynccontextmanager
-async def trickle(namespace: str, hub: str, servers: int) -> AsyncIterator[None]:
-    """Change one pod or another, all the time."""
+async def trickle(namespace: str, pods: Sequence[str]) -> AsyncIterator[None]:
+    """Change one of the pods or another, all the time."""
     cluster = Cluster(namespace)
 
     async def change() -> None:
         while True:
-            ref = ServerRef(hub, f"user{random.randrange(servers)}")
             patch = {"metadata": {"annotations": {"stateroom.test/changed": str(time.time())}}}
-            await cluster.patch("pods", ref.name, patch)
+            await cluster.patch("pods", random.choice(pods), patch)
             await asyncio.sleep(_CHANGES_EVERY)
 
     changing = asyncio.create_task(change())
@@ -92,11 +88,11 @@ async def trickle(namespace: str, hub: str, servers: int) -> AsyncIterator[None]
 def answered_here(addresses: str) -> Iterator[None]:
     """Bring all of a range of addresses to this machine, where one program answers for all."""
     route = ["ip", "route", "{}", "local", addresses, "dev", "lo"]
-    subprocess.run([word.format("add") for word in route], check=True)
+    subprocess.run([word.format("add") for word in route], check=True, timeout=120)
     stub = subprocess.Popen([sys.executable, "-m", "benchmark.at_scale.stub"])
     try:
         yield
     finally:
         stub.kill()
         stub.wait()
-        subprocess.run([word.format("delete") for word in route], check=False)
+        subprocess.run([word.format("delete") for word in route], check=False, timeout=120)

@@ -22,9 +22,10 @@ from benchmark.at_scale.fakes import IMAGE, spec_of
 from benchmark.at_scale.heartbeat import Heartbeat
 from stateroom.backends.kubernetes import KubernetesBackend
 from stateroom.backends.kubernetes.manifests import Site
-from stateroom.deadline import Deadline
-from stateroom.names import HUB, KIND, label_value
-from stateroom.spec import ServerSpec
+from stateroom.common.deadline import Deadline
+from stateroom.common.labels import HUB, KIND
+from stateroom.common.naming import label_value
+from stateroom.workloads.server import Server
 
 _START_SECONDS = 300
 _KIB = 1024
@@ -37,18 +38,18 @@ async def adopt(asked: argparse.Namespace) -> dict[str, Any]:
         heart = Heartbeat(why=asked.why)
         began = time.perf_counter()
         with heart.counted(figures, "first"):
-            listed = await backend.list()
+            listed = await backend.servers.list()
             figures["listed_seconds"] = time.perf_counter() - began
             await asyncio.sleep(0.01)  # so that what follows is no part of it
         with heart.counted(figures, "each"):
             began = time.perf_counter()
             for server in listed:
-                await backend.state(server.ref)
+                await backend.servers.state(server.ref)
                 await asyncio.sleep(0)  # the hub asks for each in a task of its own
             figures["each_seconds"] = time.perf_counter() - began
             await asyncio.sleep(0.01)
         with heart.counted(figures, "again"):
-            await backend.list()  # as at a start where quotas are counted
+            await backend.servers.list()  # as at a start where quotas are counted
             await asyncio.sleep(0.01)
         with heart.counted(figures, "idle"):
             await asyncio.sleep(asked.seconds)
@@ -87,7 +88,7 @@ async def start(asked: argparse.Namespace) -> dict[str, Any]:
         [spec_of(asked.hub, f"{user}{number}") for number in range(asked.starts)] for user in ("single", "crowd")
     )
     async with backend_of(asked) as backend:
-        await backend.list()
+        await backend.servers.list()
         heart = Heartbeat(why=asked.why)
         with heart.counted(figures, "alone"):
             figures["one_by_one"] = [await started(backend, spec) for spec in single]
@@ -111,16 +112,16 @@ async def backend_of(asked: argparse.Namespace) -> AsyncIterator[KubernetesBacke
         await backend.close()
 
 
-async def started(backend: KubernetesBackend, spec: ServerSpec) -> float:
+async def started(backend: KubernetesBackend, spec: Server) -> float:
     """Seconds until it answers."""
     began = time.perf_counter()
-    await backend.start(spec, Deadline.after(_START_SECONDS, "starting a server"), lambda _: None)
+    await backend.servers.start(spec, Deadline.after(_START_SECONDS, "starting a server"), lambda _: None)
     return time.perf_counter() - began
 
 
-async def stopped(backend: KubernetesBackend, specs: Sequence[ServerSpec]) -> None:
+async def stopped(backend: KubernetesBackend, specs: Sequence[Server]) -> None:
     deadline = Deadline.after(_START_SECONDS, "stopping servers")
-    await asyncio.gather(*(backend.stop(spec.ref, deadline) for spec in specs))
+    await asyncio.gather(*(backend.servers.stop(spec.ref, deadline) for spec in specs))
 
 
 def memory() -> int:

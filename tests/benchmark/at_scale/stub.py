@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 import os
 
-from stateroom.lifeline import end_with_parent
-from stateroom.spec import PORT
+from stateroom.common.parent_death import end_with_parent
+from stateroom.workloads.server import PORT
 
 _ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 

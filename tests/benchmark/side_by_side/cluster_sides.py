@@ -21,20 +21,23 @@ from kubernetes.client import VersionApi
 
 from harness import cluster
 from harness.pods import core, read_or_none, tiny_image
-from stateroom.backends.kubernetes import manifests
-from stateroom.backends.kubernetes.cluster import Cluster
+from harness.workloads import a_server
+from stateroom.backends.kubernetes import home_manifests, manifests
+from stateroom.backends.kubernetes.api import Cluster
 from stateroom.backends.kubernetes.manifests import Site
-from stateroom.catalog import KubernetesHome, KubernetesUser
-from stateroom.names import HomeRef, ServerRef
-from stateroom.quantity import MiB
-from stateroom.spec import PORT, ServerSpec
+from stateroom.catalog.kubernetes import KubernetesUser
+from stateroom.catalog.storage import KubernetesHome
+from stateroom.common.quantity import MiB
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.names import ServerRef
+from stateroom.workloads.server import PORT, Server
 
 _GRACE = 10  # seconds, as Stateroom has it
 _PAUSE = 0.005
 _LONG_PAUSE = 0.2  # where nothing is timed
 _WATCH_SECONDS = 3600
 _MEMORY_MIB = 64
-_RESERVED_CPU = 0.01  # so that a small node has room for all of a burst
+_CPU_GUARANTEE = 0.01  # so that a small node has room for all of a burst
 _MOUNT = "notebooks"
 _USER = KubernetesUser()
 
@@ -98,7 +101,7 @@ class Stateroom(ClusterSide):
             f"  - {{id: stub, image: '{self.image}', default: true}}\n"
             f"sizes:\n"
             f"  - {{id: small, cpu: 1, memory: {_MEMORY_MIB} MiB, default: true}}\n"
-            f"reserve: {{cpu: {_RESERVED_CPU}, memory: 1}}\n"
+            f"guarantee: {{cpu: {_CPU_GUARANTEE}, memory: 1}}\n"
             f"home: {{mount: {_MOUNT}, kubernetes: {{size: 1 GiB}}}}\n"
             f"kubernetes: {{namespace: {self.namespace}}}\n"
         )
@@ -121,7 +124,7 @@ class KubeSpawner(ClusterSide):
             "image_pull_policy": "IfNotPresent",
             "namespace": self.namespace,
             "cpu_limit": 1.0,
-            "cpu_guarantee": _RESERVED_CPU,
+            "cpu_guarantee": _CPU_GUARANTEE,
             "mem_limit": f"{_MEMORY_MIB}M",
             "mem_guarantee": f"{_MEMORY_MIB}M",
             "storage_pvc_ensure": True,
@@ -213,7 +216,7 @@ class BareCluster(ClusterSide):
         """What the first start makes on the other sides."""
         for user in users:
             await self._cluster.create(
-                "persistentvolumeclaims", manifests.claim(self._spec(user).home, self._site.homes)
+                "persistentvolumeclaims", home_manifests.claim(self._spec(user).home, self._site.homes)
             )
 
     def _address(self, pod: str) -> str:
@@ -249,18 +252,16 @@ class BareCluster(ClusterSide):
             except aiohttp.ClientError:
                 await asyncio.sleep(_PAUSE)
 
-    def _spec(self, user: str) -> ServerSpec:
-        return ServerSpec(
-            ref=ServerRef(self.namespace, user),
+    def _spec(self, user: str) -> Server:
+        return a_server(
+            self.namespace,
+            user,
             home=HomeRef(self.namespace, user, 0),
             image=self.image,
             cpu=1000,
             memory=_MEMORY_MIB * MiB,
-            reserved_cpu=int(1000 * _RESERVED_CPU),
-            reserved_memory=_MEMORY_MIB * MiB,
-            base_url=f"/user/{user}/",
-            mount=_MOUNT,
-            environment={"JUPYTERHUB_SERVICE_PREFIX": f"/user/{user}/"},
+            cpu_guarantee=int(1000 * _CPU_GUARANTEE),
+            memory_guarantee=_MEMORY_MIB * MiB,
             secrets={"JUPYTERHUB_API_TOKEN": uuid4().hex},
         )
 

@@ -21,12 +21,15 @@ import docker
 from docker.errors import APIError, NotFound
 
 from contract.engines import BASE_IMAGE, build_image
+from harness.workloads import a_server
 from stateroom.backends.docker.engine import ensure_network, start_container
-from stateroom.backends.docker.payload import container_payload, facts_from_image, handed_over
-from stateroom.catalog import DockerHome
-from stateroom.names import HUB, HomeRef, ServerRef, network_name
-from stateroom.quantity import MiB
-from stateroom.spec import PORT, ServerSpec
+from stateroom.backends.docker.payload import DockerSettings, container_payload, facts_from_image, handed_over
+from stateroom.catalog.storage import DockerHome
+from stateroom.common.labels import HUB
+from stateroom.common.quantity import MiB
+from stateroom.storage.homes import HomeRef
+from stateroom.workloads.names import ServerRef, network_name
+from stateroom.workloads.server import PORT, Server
 
 THREADS = 8  # of the bare engine: more of them start no more servers in a second
 _PAUSE = 0.005
@@ -57,16 +60,17 @@ class Images:
 
 def make_images(client: docker.APIClient, registry: str) -> Images:
     """Build the stubs on the engine; the third is said to be at a registry."""
-    made = [
-        build_image(
-            client,
-            f"stateroom.benchmark/{kind}:1",
-            f'FROM {BASE_IMAGE}\nCOPY stub.py /stub.py\nCMD ["python3", "-I", "-S", "/stub.py", "{kind}"]\n',
-            _STUB,
-        )
-        for kind in ("stub", "stubborn")
-    ]
-    return Images(*made, f"{registry}/stalled:1")
+    return Images(build_stub(client), build_stub(client, "stubborn"), f"{registry}/stalled:1")
+
+
+def build_stub(client: docker.APIClient, kind: str = "stub") -> str:
+    """Build the server that answers at once on the engine, or the `stubborn` one, and return the image's name."""
+    return build_image(
+        client,
+        f"stateroom.benchmark/{kind}:1",
+        f'FROM {BASE_IMAGE}\nCOPY stub.py /stub.py\nCMD ["python3", "-I", "-S", "/stub.py", "{kind}"]\n',
+        _STUB,
+    )
 
 
 class DockerSide:
@@ -75,10 +79,10 @@ class DockerSide:
     name = ""
     engine_variable = "DOCKER_HOST"
 
-    def __init__(self, client: docker.APIClient, hub_id: str) -> None:
+    def __init__(self, client: docker.APIClient, hub_id: str, network: str = "") -> None:
         self.client = client
         self.hub_id = hub_id
-        self.network = network_name(hub_id)
+        self.network = network or network_name(hub_id)
         self.gateway = ensure_network(client, self.network, {HUB: hub_id})
 
     def configuration(self, folder: Path) -> str:
@@ -216,23 +220,21 @@ class BareEngine(StubSide):
 
     def _start(self, user: str) -> float:
         spec = self._spec(user)
-        payload = container_payload(spec, self._facts, self.network, DockerHome())
+        payload = container_payload(spec, self._facts, DockerSettings(self.network, DockerHome()))
         self.client.create_container_from_config(payload, spec.ref.name)
         start_container(self.client, spec.ref.name, handed_over(spec))
         found = self.client.inspect_container(spec.ref.name)
         _wait_until_answers(found["NetworkSettings"]["Networks"][self.network]["IPAddress"], spec.base_url)
         return time.monotonic()
 
-    def _spec(self, user: str) -> ServerSpec:
-        return ServerSpec(
-            ref=ServerRef(self.hub_id, user),
+    def _spec(self, user: str) -> Server:
+        return a_server(
+            self.hub_id,
+            user,
             home=HomeRef(self.hub_id, user, 0),
             image=self.images.stub,
             cpu=1000,
             memory=_MEMORY_MIB * MiB,
-            base_url=f"/user/{user}/",
-            mount=_MOUNT,
-            environment={"JUPYTERHUB_SERVICE_PREFIX": f"/user/{user}/"},
             secrets={"JUPYTERHUB_API_TOKEN": "none"},
         )
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -18,6 +19,7 @@ import aiohttp
 
 from benchmark.side_by_side.side import Side
 from harness.hub import free_port
+from stateroom.common import parent_death
 
 _PAUSE = 0.02
 _LONG_PAUSE = 0.2  # where nothing is timed
@@ -25,7 +27,6 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 # The same for both sides; the side's own lines follow. No limit of the hub's own stands in a burst's way.
 _CONFIGURATION = """\
-from stateroom.lifeline import end_with_parent
 end_with_parent({parent})
 c.JupyterHub.authenticator_class = "dummy"
 c.Authenticator.allow_all = True
@@ -52,13 +53,26 @@ class StartFailed(Exception):
 
 
 class Hub:
-    """A hub that is measured. Its proxy runs apart from it, so that a kill of the hub is of the hub alone."""
+    """A hub that is measured. Its proxy runs apart from it, so that a kill of the hub is of the hub alone.
 
-    def __init__(self, side: Side, folder: Path, proxy: Sequence[str]) -> None:
+    `python` has the hub's packages, and `environment` is the hub's but for what
+    the benchmark adds; both are this process's own if left out.
+    """
+
+    def __init__(
+        self,
+        side: Side,
+        folder: Path,
+        proxy: Sequence[str],
+        python: str = sys.executable,
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
         self.side = side
         self.name = side.name
         self._folder = folder
         self._proxy_command = proxy
+        self._python = python
+        self._environment = environment
         self._token = uuid4().hex
         self._proxy_token = uuid4().hex
         self._ports = {name: free_port() for name in ("public_port", "hub_port", "proxy_port")}
@@ -67,13 +81,15 @@ class Hub:
         self._log = folder / "hub.log"
         self._process: subprocess.Popen[bytes] | None = None
         configuration = _CONFIGURATION.format(parent=os.getpid(), token=self._token, **self._ports)
-        (folder / "jupyterhub_config.py").write_text(configuration + side.configuration(folder))
+        # As text, since the hub's Stateroom may be another commit's, or there may be none.
+        helper = inspect.getsource(parent_death)
+        (folder / "jupyterhub_config.py").write_text(f"{helper}\n{configuration}{side.configuration(folder)}")
 
     async def up(self, engine: str = "") -> float:
         """Start the hub, with the engine at this address if one is named; seconds until its API answers."""
         began = time.monotonic()
-        environment = {**os.environ, "CONFIGPROXY_AUTH_TOKEN": self._proxy_token}
-        command = [sys.executable, "-P", "-m", "jupyterhub", "-f", "jupyterhub_config.py"]
+        environment = {**self._environment, "CONFIGPROXY_AUTH_TOKEN": self._proxy_token}
+        command = [self._python, "-P", "-m", "jupyterhub", "-f", "jupyterhub_config.py"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,

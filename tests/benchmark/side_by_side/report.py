@@ -76,10 +76,13 @@ class Row:
 
 def machine(engine: str, peer: str, package: str) -> str:
     """What the figures come from, without names of hosts."""
-    return (
-        f"{datetime.now(UTC):%Y-%m-%d}, {len(os.sched_getaffinity(0))} cores (load {os.getloadavg()[0]:.1f} before), "
-        f"{engine}, JupyterHub {version('jupyterhub')}, {peer} {version(package)}, Python {platform.python_version()}"
-    )
+    return surroundings(engine, f"JupyterHub {version('jupyterhub')}", f"{peer} {version(package)}")
+
+
+def surroundings(*programs: str) -> str:
+    """Describe the day, the machine and the programs of a run, without names of hosts."""
+    cores = f"{len(os.sched_getaffinity(0))} cores (load {os.getloadavg()[0]:.1f} before)"
+    return ", ".join([f"{datetime.now(UTC):%Y-%m-%d}", cores, *programs, f"Python {platform.python_version()}"])
 
 
 def left_row(single: Mapping[str, Single], thing: str) -> Row:

@@ -13,8 +13,8 @@ from typing import Any, Self
 
 import docker
 
-from stateroom.names import HUB
-from stateroom.spec import PORT
+from stateroom.common.labels import HUB
+from stateroom.workloads.server import PORT
 
 _PATIENCE = 60  # seconds
 

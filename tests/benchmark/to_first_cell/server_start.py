@@ -15,9 +15,9 @@ from benchmark.side_by_side.docker_sides import DockerSide
 from benchmark.to_first_cell.container import address_of, answered, started_at
 from benchmark.to_first_cell.report import ServerStart
 from benchmark.to_first_cell.sides import MEMORY_MIB
-from stateroom.names import HUB
-from stateroom.quantity import MiB
-from stateroom.spec import PORT
+from stateroom.common.labels import HUB
+from stateroom.common.quantity import MiB
+from stateroom.workloads.server import PORT
 
 _USER = "ada"
 _BASE = f"/user/{_USER}/"

@@ -12,8 +12,8 @@ from typing import Any
 import docker
 
 from benchmark.side_by_side.docker_sides import DockerSide, DockerSpawnerSide
-from stateroom.images import build
-from stateroom.recipes import Recipe
+from stateroom.images.build import build
+from stateroom.images.sources import Recipe
 
 MEMORY_MIB = 2048
 _MOUNT = "/home/jovyan/notebooks"

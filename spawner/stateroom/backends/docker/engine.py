@@ -10,7 +10,6 @@ those that took longer.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import tarfile
 import threading
@@ -18,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import docker
 import requests.exceptions
@@ -27,20 +26,20 @@ from docker import errors as docker_errors
 from docker.utils import kwargs_from_env, parse_repository_tag
 
 from stateroom.backends.diagnosis import PULL, diagnosed
-from stateroom.errors import BackendUnavailable, EngineRefused, ImageUnavailable, NameTaken
-from stateroom.names import HUB, network_name
+from stateroom.common.errors import BackendUnavailable, EngineRefused, ImageUnavailable, NameTaken
+from stateroom.common.labels import HUB
+from stateroom.common.quantity import MiB
+from stateroom.common.text import clipped
+from stateroom.workloads.names import network_name
 
 # Starts gain up to 8 at once on an engine, measured; more only queue inside it.
 _CALLS_AT_ONCE = 8
 _PULLS_AT_ONCE = 6  # a registry that stalls holds one of them
 _CALL_TIMEOUT = 60  # seconds without a byte from the engine
 _CANCELLED_PATIENCE = 5  # seconds for a call whose caller was cancelled
-_PING_TIMEOUT = 5
-_LONGEST_PASSWD = 1024 * 1024
+_LONGEST_REASON = 300  # letters, about three lines of a page
+_LONGEST_PASSWD = MiB
 
-# The events after which a container is not as it was. Whoever creates one knows it.
-_TELLING = ("start", "die", "oom", "destroy", "pause", "unpause", "rename")
-_PODMAN_CALLS_THEM = ("died", "remove")
 
 # What Podman says of a conflict, for which its status is 500.
 _PODMAN_CONFLICTS = ("that name is already in use", "container state improper", "volume already exists")
@@ -97,13 +96,13 @@ class Engine:
         def start(client: docker.APIClient) -> tuple[dict[str, Any] | None, float]:
             start_container(client, name, handed)
             began = time.monotonic()
-            return _or_none(lambda: client.inspect_container(name)), began
+            return or_none(lambda: client.inspect_container(name)), began
 
         return await self._call(start)
 
     async def inspect_container(self, name: str) -> dict[str, Any] | None:
         """The container's description, None if there is none."""
-        return await self._call(lambda client: _or_none(lambda: client.inspect_container(name)))
+        return await self._call(lambda client: or_none(lambda: client.inspect_container(name)))
 
     async def signal_container(self, name: str, signal: str) -> None:
         """Send the container's first process a signal. Idempotent: one that has ended needs none."""
@@ -120,12 +119,12 @@ class Engine:
 
     async def read_logs(self, name: str, lines: int) -> str:
         """The last lines the container wrote, "" if there is none."""
-        data = await self._call(lambda client: _or_none(lambda: client.logs(name, tail=lines)))
+        data = await self._call(lambda client: or_none(lambda: client.logs(name, tail=lines)))
         return (data or b"").decode("utf-8", "replace")
 
     async def inspect_volume(self, name: str) -> dict[str, Any] | None:
         """The volume's description, None if there is none."""
-        return await self._call(lambda client: _or_none(lambda: client.inspect_volume(name)))
+        return await self._call(lambda client: or_none(lambda: client.inspect_volume(name)))
 
     async def create_volume(self, name: str, labels: Mapping[str, str]) -> None:
         """Make the volume; an existing one keeps its labels."""
@@ -133,7 +132,7 @@ class Engine:
 
     async def remove_volume(self, name: str) -> None:
         """Remove the volume and all in it. Idempotent."""
-        await self._call(lambda client: _or_none(lambda: client.remove_volume(name)))
+        await self._call(lambda client: or_none(lambda: client.remove_volume(name)))
 
     def close(self) -> None:
         """Let go of the threads; calls under way end on their own."""
@@ -174,74 +173,6 @@ class Engine:
             return self._connection
 
 
-class Listener:
-    """What the event stream takes: a client of its own, for a thread that may block.
-
-    Every method raises BackendUnavailable or EngineRefused.
-    """
-
-    def __init__(self, hub: str) -> None:
-        self._filters = {"label": f"{HUB}={hub}"}
-        with translated():
-            self._client, self._pinger = connect(), connect(_PING_TIMEOUT)
-            # The stream has no time-out, so that an engine that hangs is met here.
-            self._pinger.ping()
-            telling = [*_TELLING, *_PODMAN_CALLS_THEM]
-            self._stream = self._client.events(
-                decode=True, filters={**self._filters, "type": "container", "event": telling}
-            )
-
-    def containers(self) -> list[dict[str, Any]]:
-        """A short description of every container of the hub, ended ones included."""
-        with translated():
-            found: list[dict[str, Any]] = self._client.containers(all=True, filters=self._filters)
-            return found
-
-    def container(self, name: str) -> dict[str, Any] | None:
-        """The container's description, None if there is none."""
-        with translated():
-            return _or_none(lambda: self._client.inspect_container(name))
-
-    def info(self) -> dict[str, Any]:
-        """The engine's description of itself and its machine."""
-        with translated():
-            found: dict[str, Any] = self._client.info()
-            return found
-
-    def changes(self) -> Iterator[tuple[str, str]]:
-        """The names of containers with what happened to each, until the stream ends or is closed."""
-        with translated():
-            for event in self._stream:
-                yield event.get("Actor", {}).get("Attributes", {}).get("name", ""), event.get("Action", "")
-
-    def require_life(self) -> None:
-        """Return if the engine answers a ping within some seconds."""
-        with translated():
-            self._pinger.ping()
-
-    def require_entrance(self) -> None:
-        """Return if the engine takes new connections, which one that shuts down does not."""
-        with translated():
-            connect(_PING_TIMEOUT).close()
-
-    def close(self) -> None:
-        """End the stream, in whichever thread it is read. Idempotent."""
-        with contextlib.suppress(OSError, AttributeError):  # the SDK's own, on a stream that has ended
-            self._stream.close()
-        self._client.close()
-        self._pinger.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Close it in the thread that read the stream, which alone may let go of its answer too."""
-        self.close()
-        # The SDK shuts the socket down, and leaves it to the garbage collector.
-        with contextlib.suppress(OSError):  # which would end the thread
-            self._stream._response.close()  # type: ignore[attr-defined] # noqa: SLF001
-
-
 def connect(timeout: int = _CALL_TIMEOUT) -> docker.APIClient:
     """A client of the engine that the environment names. Raises what the SDK raises."""
     return docker.APIClient(**kwargs_from_env(), timeout=timeout, num_pools=_CALLS_AT_ONCE + _PULLS_AT_ONCE)
@@ -253,7 +184,8 @@ def translated() -> Iterator[None]:
     try:
         yield
     except docker_errors.APIError as error:
-        raise EngineRefused(f'The Docker engine refused: "{_one_line(error.explanation or error)}".') from error
+        reason = clipped(error.explanation or error, _LONGEST_REASON)
+        raise EngineRefused(f'The Docker engine refused: "{reason}".') from error
     except (
         docker_errors.DockerException,
         requests.exceptions.RequestException,
@@ -262,7 +194,7 @@ def translated() -> Iterator[None]:
     ) as error:
         raise BackendUnavailable(
             "The Docker engine does not answer. Try again in a minute; if it stays so, tell an administrator.",
-            detail=_one_line(error),
+            detail=clipped(error, _LONGEST_REASON),
         ) from error
 
 
@@ -273,7 +205,7 @@ def ensure_network(client: docker.APIClient, name: str, labels: Mapping[str, str
     for a network without a gateway, NameTaken for one that has the name of the
     hub's own and is another's.
     """
-    found = _or_none(lambda: client.inspect_network(name))
+    found = or_none(lambda: client.inspect_network(name))
     if found is None:
         client.create_network(
             name,
@@ -293,7 +225,8 @@ def ensure_network(client: docker.APIClient, name: str, labels: Mapping[str, str
     raise EngineRefused(f'The network "{name}" has no gateway. Name a bridge network, or remove it to have one made.')
 
 
-def _or_none(read: Callable[[], _Result]) -> _Result | None:
+def or_none(read: Callable[[], _Result]) -> _Result | None:
+    """What is read, None for what is not there."""
     try:
         return read()
     except docker_errors.NotFound:
@@ -302,7 +235,7 @@ def _or_none(read: Callable[[], _Result]) -> _Result | None:
 
 def _inspect_image(client: docker.APIClient, reference: str) -> dict[str, Any] | None:
     try:
-        return _or_none(lambda: client.inspect_image(reference))
+        return or_none(lambda: client.inspect_image(reference))
     except docker_errors.APIError as error:
         if error.status_code == requests.codes.bad_request:
             raise _not_pulled(reference, error.explanation or error) from error
@@ -382,7 +315,7 @@ def _pull(client: docker.APIClient, reference: str, told: Callable[[Mapping[str,
 
 
 def _not_pulled(reference: str, reason: object) -> ImageUnavailable:
-    said = _one_line(reason)
+    said = clipped(reason, _LONGEST_REASON)
     told = diagnosed(said, PULL, reference) or (
         f'The image "{reference}" could not be fetched: "{said}". Choose another image, and tell an administrator.'
     )
@@ -419,8 +352,3 @@ def _owner(client: docker.APIClient, name: str, path: str) -> int:
     with client.get(url, params={"path": path}, headers=plain, stream=True, timeout=client.timeout) as response:
         response.raise_for_status()
         return tarfile.TarInfo.frombuf(response.raw.read(tarfile.BLOCKSIZE), "utf-8", "surrogateescape").uid
-
-
-def _one_line(text: object) -> str:
-    words = " ".join("".join(letter if letter.isprintable() else " " for letter in str(text)).split())
-    return words if len(words) <= 300 else f"{words[:300]}…"  # noqa: PLR2004 - about three lines of a page

@@ -19,11 +19,12 @@ import docker
 from docker.errors import NotFound
 
 from stateroom.backends.docker import engine
-from stateroom.backends.docker.firewall import Gap, missing_isolation
-from stateroom.backends.docker.isolation import Network, Servers, network_from_inspect
-from stateroom.catalog import Catalog
-from stateroom.errors import EngineRefused
-from stateroom.names import HUB, network_name
+from stateroom.backends.docker.packet_filter import Gap, missing_isolation
+from stateroom.backends.docker.packet_rules import Network, Servers, network_from_inspect
+from stateroom.backends.docker.payload import servers_network
+from stateroom.catalog.catalog import Catalog
+from stateroom.common.errors import EngineRefused
+from stateroom.common.labels import HUB
 
 _MOUNTS = Path("/proc/self/mountinfo")
 # A container's /etc/hostname is a file of the engine's, in a folder named for the container.
@@ -47,22 +48,18 @@ class HubPlace:
         return "0.0.0.0"  # noqa: S104 - the container's own, on all of its networks
 
 
-def servers_network(catalog: Catalog, hub_id: str) -> str:
-    """The Docker network of the hub's servers, unless who starts one has another."""
-    return catalog.docker.network or network_name(hub_id)
-
-
 def images_of(catalog: Catalog) -> tuple[str, ...]:
     """The catalog's images, the one that is most likely there first."""
     return tuple(dict.fromkeys([catalog.default_image.image, *(image.image for image in catalog.images)]))
 
 
-def hub_place(client: docker.APIClient, catalog: Catalog, hub_id: str, port: int) -> HubPlace:
+def hub_place(client: docker.APIClient, catalog: Catalog, hub_id: str, port: int, first: str = "") -> HubPlace:
     """The place of a hub that runs where this process does and listens at `port`.
 
+    Where `first` is given, it listens on that network, else on the one of the catalog.
     Makes the servers' networks if they are not there, and joins them. Blocks. Raises BackendError.
     """
-    names = _networks(catalog, hub_id)
+    names = _networks(catalog, hub_id, first)
     with engine.translated():
         own = _own_container(client)
         for name in names:
@@ -75,21 +72,24 @@ def hub_place(client: docker.APIClient, catalog: Catalog, hub_id: str, port: int
     return HubPlace(servers, _container_name(own), (own["Image"], *images_of(catalog)))
 
 
-def isolation_gaps(client: docker.APIClient, catalog: Catalog, hub_id: str, port: int) -> list[Gap]:
-    """What the hub's servers reach now and should not. Makes no network. Blocks. Raises BackendError."""
+def isolation_gaps(client: docker.APIClient, catalog: Catalog, hub_id: str, port: int, first: str = "") -> list[Gap]:
+    """What the hub's servers reach now and should not; `first` is as for `hub_place`.
+
+    Makes no network. Blocks. Raises BackendError.
+    """
     with engine.translated():
         there = {found["Name"] for found in client.networks()}
-        names = [name for name in _networks(catalog, hub_id) if name in there]
+        names = [name for name in _networks(catalog, hub_id, first) if name in there]
         servers = _servers(client, names, _own_container(client), hub_id, port)
     return missing_isolation(client, servers, images_of(catalog)) if names else []
 
 
-def _networks(catalog: Catalog, hub_id: str) -> list[str]:
-    """All networks that servers may be on, the hub's own first."""
+def _networks(catalog: Catalog, hub_id: str, first: str) -> list[str]:
+    """All networks that servers may be on, the one at which the hub listens first."""
     identities = [group.identity for group in catalog.groups.values()]
     identities += [user.identity for user in catalog.users.values()]
     named = [identity.network for identity in identities if identity.network]
-    return list(dict.fromkeys([servers_network(catalog, hub_id), *named]))
+    return list(dict.fromkeys([*([first] if first else []), servers_network(catalog, hub_id), *named]))
 
 
 def _servers(

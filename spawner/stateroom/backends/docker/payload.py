@@ -17,11 +17,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stateroom.catalog import DockerHome
-from stateroom.errors import ImageUnfit
-from stateroom.names import SPEC, TLS, HomeRef, resources_as_labels
-from stateroom.quantity import MiB
-from stateroom.spec import CERTIFICATE, ServerSpec
+from stateroom.catalog.catalog import Catalog
+from stateroom.catalog.storage import DockerHome
+from stateroom.common.errors import ImageUnfit
+from stateroom.common.labels import SPEC, TLS
+from stateroom.common.quantity import MiB, for_cores
+from stateroom.storage.homes import HomeRef
+from stateroom.storage.mounts import Mount
+from stateroom.workloads.names import network_name
+from stateroom.workloads.resources import resources_as_labels
+from stateroom.workloads.server import CERTIFICATE, Server
 
 _CERTIFICATE = "var/lib/stateroom/certificate"
 LAUNCHER = "stateroom-launcher"  # what a shell calls it in its complaints
@@ -51,7 +56,7 @@ _AWAIT_CERTIFICATE = f"while ! [ -e /{_CERTIFICATE}/complete ]; do sleep 0.05; d
 _EXECUTE = 'exec "$@" </dev/null\n'
 
 # One CPU is this much of every period: the kernel's own default length, in microseconds.
-_CPU_PERIOD = 100_000
+CPU_PERIOD = 100_000
 _SHARES_OF_A_CPU = 1024
 _LEAST_SHARES = 2  # the kernel's own least
 _LEAST_RESERVATION = 6 * MiB  # the engine's own; it refuses less
@@ -96,17 +101,37 @@ def facts_from_image(reference: str, inspected: Mapping[str, Any], passwd: str) 
     return ImageFacts(uid, gid, home.rstrip("/"), command)
 
 
-def container_payload(spec: ServerSpec, image: ImageFacts, network: str, homes: DockerHome) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class DockerSettings:
+    """What the catalog says of the engine, for all servers."""
+
+    network: str  # of the servers for which no other is named
+    homes: DockerHome
+
+
+def docker_settings(catalog: Catalog, hub_id: str) -> DockerSettings:
+    """What the catalog says of the engine, as a start reads it."""
+    return DockerSettings(servers_network(catalog, hub_id), catalog.home.docker)
+
+
+def servers_network(catalog: Catalog, hub_id: str) -> str:
+    """The Docker network of the hub's servers, unless who starts one has another."""
+    return catalog.docker.network or network_name(hub_id)
+
+
+def container_payload(spec: Server, image: ImageFacts, settings: DockerSettings) -> dict[str, Any]:
     """The body of `POST /containers/create`: hardened, limited, and free of secrets."""
+    container = spec.container
+    resources = container.resources
     environment = {
         # An image made for GPUs asks for all of them, and gets them where NVIDIA's runtime is the engine's default.
-        **({} if spec.gpu else {"NVIDIA_VISIBLE_DEVICES": "void"}),
-        **spec.environment,
+        **({} if resources.gpu else {"NVIDIA_VISIBLE_DEVICES": "void"}),
+        **container.environment,
         "HOME": image.home,
-        "JUPYTERHUB_ROOT_DIR": f"{image.home}/{spec.mount}",
+        "JUPYTERHUB_ROOT_DIR": f"{image.home}/{spec.workspace}",
     }
     return {
-        "Image": spec.image,
+        "Image": container.image,
         "User": f"{image.uid}:{image.gid}",
         "Entrypoint": ["/bin/sh", "-c", _LAUNCH + (_AWAIT_CERTIFICATE if spec.tls else "") + _EXECUTE, LAUNCHER],
         "Cmd": list(image.command),
@@ -115,35 +140,43 @@ def container_payload(spec: ServerSpec, image: ImageFacts, network: str, homes: 
         "Env": [f"{name}={value}" for name, value in sorted(environment.items())],
         "Labels": {
             **spec.ref.labels,
-            **resources_as_labels(spec.resources),
+            **resources_as_labels(resources),
             SPEC: spec.hash,
             **({TLS: "true"} if spec.tls else {}),
         },
         # The backend watches the server itself; a check of the image's would only cost CPU.
         "Healthcheck": {"Test": ["NONE"]},
         "HostConfig": {
-            "NetworkMode": spec.network or network,
-            "Binds": [f"{home_source(spec.home, homes)}:{image.home}/{spec.mount}"],
-            "Memory": spec.memory,
+            "NetworkMode": container.network or settings.network,
+            "Binds": [_bind(mount, image, settings.homes) for mount in container.mounts],
+            "Memory": resources.memory,
             # The sum of memory and swap: no swap on top.
-            "MemorySwap": spec.memory,
-            "MemoryReservation": spec.reserved_memory if spec.reserved_memory >= _LEAST_RESERVATION else 0,
+            "MemorySwap": resources.memory,
+            "MemoryReservation": resources.memory_guarantee if resources.memory_guarantee >= _LEAST_RESERVATION else 0,
             # Not NanoCpus: Docker refuses more of those than the machine has.
-            "CpuPeriod": _CPU_PERIOD,
-            "CpuQuota": spec.cpu * _CPU_PERIOD // 1000,
+            "CpuPeriod": CPU_PERIOD,
+            "CpuQuota": for_cores(resources.cpu, CPU_PERIOD),
             # What it gets when all compute at once, in the kernel's own measure: 1024 is one core.
-            "CpuShares": max(_LEAST_SHARES, spec.reserved_cpu * _SHARES_OF_A_CPU // 1000),
+            "CpuShares": max(_LEAST_SHARES, for_cores(resources.cpu_guarantee, _SHARES_OF_A_CPU)),
             "PidsLimit": PROCESS_LIMIT,
-            "DeviceRequests": [{"Count": spec.gpu, "Capabilities": [["gpu"]]}] if spec.gpu else [],
-            "GroupAdd": [str(group) for group in spec.supplemental_groups],
+            "DeviceRequests": [{"Count": resources.gpu, "Capabilities": [["gpu"]]}] if resources.gpu else [],
+            "GroupAdd": [str(group) for group in container.supplemental_groups],
             "Init": True,
             "CapDrop": ["ALL"],
             "SecurityOpt": ["no-new-privileges"],
             "IpcMode": "private",
             "RestartPolicy": {"Name": "no"},
-            "LogConfig": {"Type": "json-file", "Config": {"max-size": "10m", "max-file": "2"}},
+            # An engine that waits for its log would be held up by a server that writes without end.
+            "LogConfig": {
+                "Type": "json-file",
+                "Config": {"max-size": "10m", "max-file": "2", "mode": "non-blocking", "max-buffer-size": "1m"},
+            },
         },
     }
+
+
+def _bind(mount: Mount, image: ImageFacts, homes: DockerHome) -> str:
+    return f"{home_source(mount.home, homes)}:{image.home}/{mount.path}"
 
 
 def home_source(home: HomeRef, homes: DockerHome) -> str:
@@ -151,18 +184,20 @@ def home_source(home: HomeRef, homes: DockerHome) -> str:
     return f"{homes.path.rstrip('/')}/{home.name}" if homes.path else home.name
 
 
-def handed_over(spec: ServerSpec) -> bytes:
+def handed_over(spec: Server) -> bytes:
     """What the launcher reads: a number of bytes, and as many of shell that exports the secrets."""
-    secrets = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in spec.secrets.items()).encode()
+    secrets = "".join(
+        f"export {name}={shlex.quote(value)}\n" for name, value in spec.container.secrets.items()
+    ).encode()
     return b"%d\n%s" % (len(secrets), secrets)
 
 
-def home_archive(spec: ServerSpec, image: ImageFacts) -> bytes:
+def home_archive(spec: Server, image: ImageFacts) -> bytes:
     """A tar to unpack at `/` before the container starts, which hands the home's folder to the server's user.
 
     An engine makes mount points as root.
     """
-    return _archive((_folder(f"{image.home}/{spec.mount}".lstrip("/"), image.uid, image.gid), b""))
+    return _archive((_folder(f"{image.home}/{spec.workspace}".lstrip("/"), image.uid, image.gid), b""))
 
 
 def certificate_archive(files: Mapping[str, bytes], image: ImageFacts) -> bytes:

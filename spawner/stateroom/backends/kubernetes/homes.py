@@ -16,13 +16,13 @@ from typing import Any
 
 from stateroom.backends.base import Report
 from stateroom.backends.diagnosis import not_theirs
-from stateroom.backends.kubernetes import manifests
-from stateroom.backends.kubernetes.cluster import Cluster
+from stateroom.backends.kubernetes import home_manifests
+from stateroom.backends.kubernetes.api import Cluster
 from stateroom.backends.kubernetes.manifests import Site
-from stateroom.errors import BackendError, EngineRefused, HomeRefused, NameTaken
-from stateroom.names import HomeRef, home_from_labels
-from stateroom.progress import Phase, Progress
-from stateroom.quantity import format_memory, parse_memory
+from stateroom.common.errors import BackendError, EngineRefused, HomeRefused, NameTaken
+from stateroom.common.quantity import format_kubernetes_bytes, format_memory, parse_kubernetes_quantity
+from stateroom.storage.homes import HomeRef, home_from_labels
+from stateroom.workloads.progress import Phase, Progress
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ _LOOK_SECONDS = 0.5
 _FOLDER_SECONDS = 60.0
 _GONE_SECONDS = 10.0  # a cluster that is well takes one or two
 
+_MANY_NODES = {"ReadWriteMany", "ReadOnlyMany"}  # ways to mount a claim
 _MAKE = 'mkdir -p "$1" && [ -w "$1" ]'
 _REMOVE = 'rm -rf -- "$1"'
 
@@ -59,8 +60,12 @@ class Homes:
         """A server can write to it."""
         self._proven.add(home.name)
 
-    async def ensure(self, home: HomeRef, report: Report) -> None:
-        """Have the home there. Raises HomeRefused for another owner's, and where it cannot be made."""
+    async def ensure(self, home: HomeRef, report: Report) -> bool:
+        """Have the home there; return whether it is mounted on one node at a time.
+
+        Its claim says so, which may be older than what the catalog says. Raises HomeRefused for another
+        owner's, and where it cannot be made.
+        """
         kind = "configmaps" if self._site.homes.shared else "persistentvolumeclaims"
         if (shared := self._site.homes.shared) and await self._cluster.read("persistentvolumeclaims", shared) is None:
             raise HomeRefused(
@@ -71,8 +76,10 @@ class Homes:
             if found is None:
                 found = await self._make(kind, home, report)
         self._require_theirs(kind, home, found)
-        if not self._site.homes.shared:
-            await self._grow(home, found)
+        if shared:
+            return False
+        await self._grow(home, found)
+        return _MANY_NODES.isdisjoint((found.get("spec") or {}).get("accessModes") or ())
 
     async def remove(self, home: HomeRef) -> None:
         """Delete the home and all in it; returns when it is gone, or will be once no pod uses it any more.
@@ -104,9 +111,9 @@ class Homes:
         report(Progress(Phase.PREPARING, "Making your home", 0.2))
         if self._site.homes.shared:
             await self._do(home, _MAKE)
-            body = manifests.home_record(home)
+            body = home_manifests.home_record(home)
         else:
-            body = manifests.claim(home, self._site.homes)
+            body = home_manifests.claim(home, self._site.homes)
         try:
             return await self._cluster.create(kind, body)
         except NameTaken:  # another server of the user was quicker
@@ -133,7 +140,7 @@ class Homes:
         if _size_of(text) >= size or home.name in self._stuck:
             return
         try:
-            patch = {"spec": {"resources": {"requests": {"storage": manifests.amount(size)}}}}
+            patch = {"spec": {"resources": {"requests": {"storage": format_kubernetes_bytes(size)}}}}
             await self._cluster.patch("persistentvolumeclaims", home.name, patch)
         except EngineRefused as error:
             self._stuck.add(home.name)
@@ -157,7 +164,7 @@ class Homes:
 
     @asynccontextmanager
     async def _pod(self, home: HomeRef, script: str) -> AsyncIterator[dict[str, Any]]:
-        body = manifests.folder_pod(home, self._site, script)
+        body = home_manifests.folder_pod(home, self._site, script)
         for _ in range(2):
             try:
                 pod = await self._cluster.create("pods", body)
@@ -197,8 +204,6 @@ class Homes:
 
 
 def _size_of(text: str) -> int:
-    """Bytes of a quantity of Kubernetes'; what cannot be read is large enough."""
-    try:
-        return int(text) if text.isdecimal() else parse_memory(text)
-    except ValueError:
-        return 2**63
+    """Bytes of a quantity of Kubernetes; what cannot be read is large enough."""
+    size = parse_kubernetes_quantity(text)
+    return 2**63 if size is None else int(size)

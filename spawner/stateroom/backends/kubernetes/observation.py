@@ -12,9 +12,12 @@ from typing import Any
 
 from stateroom.backends.base import Life, ServerState
 from stateroom.backends.kubernetes.manifests import ADDRESS, CONTAINER
-from stateroom.names import HUB, SPEC, TLS, ServerRef, resources_from_labels, server_from_labels
-from stateroom.quantity import Resources
-from stateroom.spec import PORT
+from stateroom.backends.picture import Observed
+from stateroom.common.labels import SPEC, TLS
+from stateroom.common.quantity import MILLI, parse_kubernetes_quantity
+from stateroom.workloads.identity import identify
+from stateroom.workloads.resources import Reported, actual_resources
+from stateroom.workloads.server import PORT
 
 OUT_OF_MEMORY = "OOMKilled"  # the kubelet's word
 UNSCHEDULABLE = "Unschedulable"
@@ -32,35 +35,32 @@ class Waiting:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """One pod of the hub as it was at a version of the cluster's memory."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObservedPod(Observed):
+    """One pod of the hub, at a version of the cluster's memory."""
 
-    name: str
     uid: str
     version: int
-    ref: ServerRef | None  # the server that its annotations say it is
-    image: str
-    resources: Resources
-    state: ServerState
     waiting: Waiting = Waiting()
     finished: bool = False  # all that ran in it has ended, and the node has told so
 
 
-def seen_from_pod(pod: Mapping[str, Any]) -> Seen:
-    """From the cluster's full description of a pod."""
+def pod_from_json(pod: Mapping[str, Any], hub: str) -> ObservedPod:
+    """From the cluster's full description of a pod, as the hub sees it."""
     metadata, spec, status = pod["metadata"], pod.get("spec") or {}, pod.get("status") or {}
     annotations = metadata.get("annotations") or {}
-    notebook = _named(status.get("containerStatuses") or ())
-    return Seen(
-        metadata["name"],
-        metadata["uid"],
-        version_of(metadata),
-        server_from_labels(annotations, annotations.get(HUB, "")),
-        _named(spec.get("containers") or ()).get("image", ""),
-        resources_from_labels(annotations),
-        _state(metadata, status, notebook, annotations),
-        _waiting(status, notebook),
+    wanted, notebook = _named(spec.get("containers") or ()), _named(status.get("containerStatuses") or ())
+    return ObservedPod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        version=version_of(metadata),
+        ref=identify(metadata["name"], annotations, hub),
+        image=wanted.get("image", ""),
+        resources=actual_resources(
+            _reported(wanted.get("resources") or {}, notebook.get("resources") or {}), annotations
+        ),
+        state=_state(metadata, status, notebook, annotations),
+        waiting=_waiting(status, notebook),
         finished=status.get("phase") in _FINISHED,
     )
 
@@ -69,6 +69,24 @@ def version_of(metadata: Mapping[str, Any]) -> int:
     """The version of an object or a list. Kubernetes lets them be compared as numbers (KEP-5504)."""
     text = metadata.get("resourceVersion") or ""
     return int(text) if text.isdecimal() else 0
+
+
+def _reported(wanted: Mapping[str, Any], actual: Mapping[str, Any]) -> Reported:
+    """What a container has: of one that runs, what its node enforces, since a resize may be refused or take a while.
+
+    GPUs come under whatever name the site gave them, and cannot be resized, so they are left to the annotations.
+    """
+    limits, requests = ({**(wanted.get(kind) or {}), **(actual.get(kind) or {})} for kind in ("limits", "requests"))
+    return Reported(
+        cpu=_whole(limits.get("cpu"), MILLI),
+        memory=_whole(limits.get("memory")),
+        memory_guarantee=_whole(requests.get("memory")),
+    )
+
+
+def _whole(text: object, scale: int = 1) -> int | None:
+    amount = parse_kubernetes_quantity(str(text))
+    return None if amount is None else int(amount * scale)
 
 
 def _state(

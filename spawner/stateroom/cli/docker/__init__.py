@@ -1,1 +1,0 @@
-"""The commands' side of Docker: the engine, and what a hub has on it."""

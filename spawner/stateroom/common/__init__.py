@@ -1,0 +1,1 @@
+"""What every other part needs: errors, amounts, text, deadlines, files."""

@@ -1,0 +1,1 @@
+"""Login with the accounts of `stateroom user`."""

@@ -1,0 +1,1 @@
+"""Stateroom's part of the hub's REST API."""

@@ -1,0 +1,1 @@
+"""The form on which a person chooses a server."""

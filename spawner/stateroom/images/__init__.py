@@ -1,0 +1,1 @@
+"""Building, describing, moving and checking container images."""

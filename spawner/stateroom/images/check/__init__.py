@@ -1,0 +1,1 @@
+"""A trial run of an image."""

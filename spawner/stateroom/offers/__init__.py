@@ -1,0 +1,1 @@
+"""What a person may choose: the catalog seen through the groups of a person. Pure."""

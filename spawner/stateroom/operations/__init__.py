@@ -1,0 +1,1 @@
+"""What operators do, callable from commands and hub pages alike."""

@@ -1,0 +1,1 @@
+"""What `stateroom doctor` checks."""

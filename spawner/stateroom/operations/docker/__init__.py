@@ -1,0 +1,1 @@
+"""A hub's objects on a Docker engine."""

@@ -1,0 +1,1 @@
+"""A hub's objects in a Kubernetes namespace."""

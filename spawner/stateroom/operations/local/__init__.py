@@ -1,0 +1,1 @@
+"""The hub of `stateroom up`: its data folder, processes, logs and proxy."""

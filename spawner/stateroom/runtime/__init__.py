@@ -1,0 +1,1 @@
+"""The state of a process that runs servers: one object owns it."""

@@ -1,0 +1,1 @@
+"""What is to run in one container. Pure."""
