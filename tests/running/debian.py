@@ -13,8 +13,14 @@ from running.output import say
 from running.processes import commands
 
 _LIMIT_SECONDS = 15 * 60.0
+_LOCK_SECONDS = 5 * 60  # a new machine may install its own upgrades meanwhile
 
 package_manager = threading.RLock()  # for whatever installs packages, directly or not
+
+
+def may_install_packages() -> bool:
+    """Whether this machine is a Debian and we are root."""
+    return bool(shutil.which("apt-get")) and os.geteuid() == 0
 
 
 def install_packages(*packages: str) -> None:
@@ -27,7 +33,8 @@ def install_packages(*packages: str) -> None:
     with package_manager:
         say(f"Installing {names} ...")
         _update_package_lists()
-        quietly = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-o", "Dpkg::Use-Pty=0"]
+        options = ["-o", "Dpkg::Use-Pty=0", "-o", f"DPkg::Lock::Timeout={_LOCK_SECONDS}"]
+        quietly = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", *options]
         failure = _run([*quietly, "install", "--yes", "--no-install-recommends", *packages])
     if failure:
         say(failure)

@@ -6,10 +6,11 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 
 from harness import cluster
-from running.debian import install_packages, package_manager
+from running.debian import install_packages, may_install_packages, package_manager
 from running.environments import VENV_OF_HUB5, install_locked, install_package
 from running.outcome import MissingRequirement
 from running.output import say
@@ -26,6 +27,7 @@ def once(meet: Callable[[], None]) -> Callable[[], None]:
     lock = threading.Lock()
     answers: list[MissingRequirement | None] = []
 
+    @wraps(meet)
     def met() -> None:
         with lock:
             if not answers:
@@ -33,7 +35,6 @@ def once(meet: Callable[[], None]) -> Callable[[], None]:
         if reason := answers[0]:
             raise MissingRequirement(str(reason))
 
-    met.__name__ = meet.__name__
     return met
 
 
@@ -68,6 +69,9 @@ def need_engine() -> None:
 @once
 def need_image() -> None:
     """The unified image, built from the checkout's files."""
+    if may_install_packages() and not shutil.which("mmdebstrap"):
+        # The build would install it by itself, and find the package manager taken by the other lanes.
+        install_packages("mmdebstrap", "debian-archive-keyring")
     say("Building the unified image, if its files changed ...")
     if call([tool("stateroom"), "images", "build", "unified"], limit=_IMAGE_SECONDS) != 0:
         raise MissingRequirement("the unified image could not be built; the reason is above")

@@ -133,7 +133,8 @@ def test_root_gets_dockers_packages_meanwhile(
     program(checkout / ".venv" / "bin" / "python")
     monkeypatch.setenv("DOCKER_HOST", host)
     assert run(checkout, *words).returncode == 0
-    wanted = "update\ninstall --yes --no-remove --no-install-recommends docker.io iptables mmdebstrap\n"
+    options = "--yes -o DPkg::Lock::Timeout=600 --no-remove --no-install-recommends"
+    wanted = f"update\ninstall {options} docker.io iptables mmdebstrap\n"
     assert (calls.read_text() if calls.exists() else "") == (wanted if installs else "")
 
 

@@ -111,6 +111,16 @@ def test_a_need_is_met_once_whichever_thread_asks_first() -> None:
     assert tried == [1]
 
 
+def test_what_the_images_build_would_install_is_there_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(needs, "may_install_packages", lambda: True)
+    monkeypatch.setattr(needs.shutil, "which", lambda _: None)
+    monkeypatch.setattr(needs, "install_packages", lambda *packages: done.extend(packages))
+    monkeypatch.setattr(needs, "call", lambda words, **_: done.append(words[-1]) or 0)
+    needs.once(needs.need_image.__wrapped__)()
+    assert done == ["mmdebstrap", "debian-archive-keyring", "unified"]
+
+
 def test_set_up_and_tests_are_timed_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock()
     monkeypatch.setattr(jobs.time, "monotonic", clock)

@@ -15,6 +15,7 @@ import docker
 from docker.errors import APIError, ImageNotFound
 from requests.exceptions import RequestException
 
+from stateroom.common.debian import install_command
 from stateroom.common.errors import SetupError
 from stateroom.common.text import printable
 from stateroom.images.build_steps import TAIL, BuildStep, Report, failure
@@ -112,7 +113,7 @@ def _install_mmdebstrap(log: TextIO) -> str:
             "no registry answers and mmdebstrap is not installed. "
             f"Run `apt-get install mmdebstrap` as root, or load the image {REGISTRY_BASE} into Docker."
         )
-    install = ["apt-get", "install", "--yes", "mmdebstrap", "debian-archive-keyring"]
+    install = install_command("mmdebstrap", "debian-archive-keyring")
     try:
         _run(install, log)
     except SetupError:  # the machine's lists of packages are missing or too old

@@ -14,6 +14,7 @@ from docker.errors import DockerException
 from docker.utils import kwargs_from_env
 from requests.exceptions import RequestException
 
+from stateroom.common.debian import install_command
 from stateroom.common.errors import SetupError
 from stateroom.common.labels import HUB
 from stateroom.operations.local.data import DataFolder
@@ -112,7 +113,7 @@ def _start(data: DataFolder) -> str:
 
 
 def _install(log: Path) -> None:
-    install = ["apt-get", "install", "--yes", "--no-install-recommends", "docker.io", "iptables"]
+    install = install_command("docker.io", "iptables")
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     try:
         try:
