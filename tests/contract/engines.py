@@ -71,10 +71,15 @@ _starts = count(1)
 
 
 async def start(subject: Subject, spec: Server) -> str:
+    """Start a server as the hub does."""
+    return await start_on(subject.backend, spec)
+
+
+async def start_on(backend: Backend, spec: Server) -> str:
     """Start a server with a token of its own, as the hub does: what belonged to its last pod outlasts the pod."""
     secrets = {**spec.container.secrets, "JUPYTERHUB_API_TOKEN": f"{TOKEN}-{next(_starts)}"}
     anew = replace(spec, container=replace(spec.container, secrets=secrets))
-    return await subject.backend.servers.start(anew, soon(), unheard)
+    return await backend.servers.start(anew, soon(), unheard)
 
 
 async def absent(subject: Subject, ref: ServerRef) -> bool:
@@ -123,8 +128,12 @@ class DockerSubject:
     def environment(self, ref: ServerRef) -> dict[str, str]:
         """Of the server itself, the only one that runs a Python there."""
         script = "cat /proc/$(pgrep --oldest python3)/environ"
+        return variables(self.shell(ref, script))
+
+    def shell(self, ref: ServerRef, script: str) -> str:
+        """What a shell script prints inside a server's container."""
         ran = self.client.exec_create(ref.name, ["sh", "-c", script])
-        return variables(self.client.exec_start(ran["Id"]).decode())
+        return self.client.exec_start(ran["Id"]).decode()
 
 
 def variables(environ: str) -> dict[str, str]:
@@ -191,12 +200,20 @@ class KubernetesSubject:
 
     def environment(self, ref: ServerRef) -> dict[str, str]:
         """Of whatever runs in its container, of which the server is one."""
-        return variables(inside(self.namespace, ref, "cat /proc/self/environ"))
+        return variables(self.shell(ref, "cat /proc/self/environ"))
+
+    def shell(self, ref: ServerRef, script: str) -> str:
+        """What a shell script prints inside a server's container."""
+        return inside(self.namespace, ref, script)
+
+    def another_process(self) -> KubernetesBackend:
+        """As a hub that is started again: with nothing in mind."""
+        return KubernetesBackend(self.hub, self.namespace, lambda: self.site)
 
     async def restart(self) -> None:
-        """As a hub that is started again: with nothing in mind."""
+        """End the hub's process, and start another."""
         await self.backend.close()
-        self.backend = KubernetesBackend(self.hub, self.namespace, lambda: self.site)
+        self.backend = self.another_process()
 
 
 @asynccontextmanager

@@ -83,6 +83,12 @@ def namespace_of_its_own() -> Iterator[str]:
         api.delete_namespace(name)
 
 
+def make_shared_claim(namespace: str) -> None:
+    """The claim "homes", whose folders are homes."""
+    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
+    core().create_namespaced_persistent_volume_claim(namespace, {"metadata": {"name": "homes"}, "spec": spec})
+
+
 def service_account_is_there(namespace: str) -> bool:
     return read_or_none(core().read_namespaced_service_account, "default", namespace) is not None
 

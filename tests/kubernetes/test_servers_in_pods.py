@@ -12,7 +12,7 @@ from kubernetes.aio.client import V1OwnerReference
 
 from contract.engines import TOKEN, KubernetesSubject, make_spec, start
 from harness.hostile import HOSTILE_NAMES
-from harness.pods import core, inside, kubectl, tiny_image, until
+from harness.pods import core, inside, kubectl, make_shared_claim, tiny_image, until
 from harness.workloads import changed
 from stateroom.backends.base import Life
 from stateroom.backends.kubernetes import KubernetesBackend, home_manifests, manifests
@@ -153,7 +153,7 @@ async def test_a_claim_grows_with_the_catalog_and_never_shrinks(subject: Kuberne
 
 @pytest.mark.parametrize("site", [SHARED])
 async def test_a_folder_of_a_shared_claim_is_made_and_removed_as_the_servers_user(subject: KubernetesSubject) -> None:
-    make_shared_claim(subject)
+    make_shared_claim(subject.namespace)
     spec, other = make_spec(subject), make_spec(subject, user="bob")
     await start(subject, spec)
     look(subject, spec, 'echo kept >"$JUPYTERHUB_ROOT_DIR/note"')
@@ -176,18 +176,13 @@ async def test_a_folder_of_a_shared_claim_is_made_and_removed_as_the_servers_use
 
 @pytest.mark.parametrize("site", [SHARED])
 async def test_a_folder_of_an_earlier_user_of_the_name_is_not_mounted(subject: KubernetesSubject) -> None:
-    make_shared_claim(subject)
+    make_shared_claim(subject.namespace)
     spec = make_spec(subject)
     await start(subject, spec)
     await subject.backend.servers.stop(spec.ref, soon())
     later = make_spec(subject, home=HomeRef(subject.hub, "ada", 2))
     with pytest.raises(Exception, match="belongs to the hub's user number 1, not to ada"):
         await start(subject, later)
-
-
-def make_shared_claim(subject: KubernetesSubject) -> None:
-    spec = {"accessModes": ["ReadWriteMany"], "resources": {"requests": {"storage": "1Gi"}}}
-    core().create_namespaced_persistent_volume_claim(subject.namespace, {"metadata": {"name": "homes"}, "spec": spec})
 
 
 def folder_of_claim(subject: KubernetesSubject) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # A machine that has just been made installs its upgrades first, which takes minutes.
-_LOCK_SECONDS = 10 * 60
+_LOCK_SECONDS = 600
 
 
 def install_command(*packages: str) -> list[str]:
