@@ -56,6 +56,7 @@ def test_the_notes_give_the_next_commands_and_they_work(release: Release) -> Non
     assert "successfully rolled out" in said[0]
     assert "FAIL" not in said[1], said[1]
     assert "ok   Proxy" in said[1], said[1]
+    assert f"servers are behind {release.name}-servers" in said[1], said[1]
 
 
 def test_idle_servers_are_looked_for(release: Release) -> None:

@@ -325,20 +325,23 @@ def test_a_secret_of_ones_own_is_used_and_none_made() -> None:
 # Rights
 
 
+# Whether servers are behind network policies.
+RULES_OF_DOCTOR = [{"apiGroups": ["networking.k8s.io"], "resources": ["networkpolicies"], "verbs": ["list"]}]
+
+
 def test_the_hubs_rights_are_those_that_the_backend_uses(plain: Objects) -> None:
-    assert plain.named("Role", "hub-hub")["rules"] == role("", "")["rules"]
+    assert plain.named("Role", "hub-hub")["rules"] == [*role("", "")["rules"], *RULES_OF_DOCTOR]
 
 
 def test_no_account_may_more_than_the_hubs(full: Objects) -> None:
     """But for the one that waits for a DaemonSet, which it may get."""
-    known = {
-        (resource, verb) for rule in role("", "")["rules"] for resource in rule["resources"] for verb in rule["verbs"]
-    }
+
+    def rights(rules: list[dict[str, Any]]) -> set[tuple[str, str]]:
+        return {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+
+    known = rights([*role("", "")["rules"], *RULES_OF_DOCTOR])
     for found in full.of("Role"):
-        asked = {
-            (resource, verb) for rule in found["rules"] for resource in rule["resources"] for verb in rule["verbs"]
-        }
-        assert asked - known <= {("daemonsets", "get")}, found["metadata"]["name"]
+        assert rights(found["rules"]) - known <= {("daemonsets", "get")}, found["metadata"]["name"]
 
 
 def test_nothing_is_cluster_wide(full: Objects) -> None:

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -323,6 +323,55 @@ class TestPod:
         catalog = parse_catalog(f"{CATALOG}kubernetes: {{pod: {{spec: {{hostNetwrk: true}}, kind: X}}}}\n")
         assert verdicts(look("Pod", client, replace(installation, catalog=catalog))) == ["FAIL", "FAIL"]
         assert not cluster.made
+
+
+def policy(name: str, **spec: Any) -> dict[str, Any]:
+    return {"metadata": {"name": name}, "spec": {"podSelector": {}, **spec}}
+
+
+class TestPolicies:
+    BOTH: ClassVar = ["Ingress", "Egress"]
+
+    @pytest.mark.parametrize(
+        ("policies", "fact"),
+        [
+            ([policy("all", policyTypes=BOTH)], "servers are behind all"),
+            ([policy("in"), policy("out", policyTypes=["Egress"])], "servers are behind in and out"),
+            ([policy("old-api", egress=[])], "servers are behind old-api"),
+            ([policy("in")], "no network policy in space says otherwise: servers reach whatever is in the cluster"),
+            ([policy("out", policyTypes=["Egress"])], "says otherwise: whoever is in the cluster reaches servers"),
+            ([], "whoever is in the cluster reaches servers and servers reach whatever is in the cluster"),
+        ],
+    )
+    def test_whether_both_directions_are_restricted(
+        self, client: Any, cluster: Cluster, installation: Installation, policies: list[Any], fact: str
+    ) -> None:
+        cluster.paths["networkpolicies"] = {"items": policies}
+        found = look("Policies", client, installation)
+        assert fact in found[0].fact
+        assert verdicts(found) == ["ok" if fact.startswith("servers are behind") else "warn"]
+
+    @pytest.mark.parametrize(
+        ("selector", "selects"),
+        [
+            ({"matchLabels": {"io.stateroom.hub": "hub"}}, True),
+            ({"matchLabels": {"io.stateroom.hub": "another"}}, False),
+            ({"matchExpressions": [{"key": "io.stateroom.kind", "operator": "In", "values": ["server"]}]}, True),
+            ({"matchExpressions": [{"key": "io.stateroom.kind", "operator": "NotIn", "values": ["server"]}]}, False),
+            ({"matchExpressions": [{"key": "io.stateroom.kind", "operator": "Exists"}]}, True),
+            ({"matchExpressions": [{"key": "io.stateroom.kind", "operator": "DoesNotExist"}]}, False),
+            ({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}, True),
+        ],
+    )
+    def test_only_policies_that_select_servers_count(
+        self, client: Any, cluster: Cluster, installation: Installation, selector: Any, selects: bool
+    ) -> None:
+        cluster.paths["networkpolicies"] = {"items": [policy("one", podSelector=selector, policyTypes=self.BOTH)]}
+        assert verdicts(look("Policies", client, installation)) == ["ok" if selects else "warn"]
+
+    def test_where_policies_cannot_be_seen(self, client: Any, cluster: Cluster, installation: Installation) -> None:
+        cluster.paths["networkpolicies"] = EngineRefused("networkpolicies is forbidden")
+        assert verdicts(look("Policies", client, installation)) == ["-"]
 
 
 class TestOrphans:

@@ -27,6 +27,7 @@ from stateroom.backends.docker.network_keeper import NetworkKeeper, networks_fil
 from stateroom.catalog.watch import CatalogFile
 from stateroom.hub.api import idle, options
 from stateroom.hub.database_recovery import recover_from_outages
+from stateroom.hub.database_room import keep_room_on_a_full_disk
 from stateroom.hub.expected_errors import log_expected_errors_briefly
 from stateroom.hub.numbers import never_give_a_number_twice
 from stateroom.hub.services.idle import SCOPES, SERVICE
@@ -73,6 +74,7 @@ def configure(
     _log_with_the_hub()
     never_give_a_number_twice()
     recover_from_outages()
+    keep_room_on_a_full_disk()
     _choose_spawner(c, runtime.settings)
     _separate_hosts(c)
     _add_templates(c)

@@ -28,6 +28,7 @@ from stateroom.operations.kubernetes.findings import (
     cluster_finding,
     namespace_finding,
     not_shown,
+    policies_finding,
     quota_findings,
     rights_findings,
     shared_claim_finding,
@@ -59,6 +60,7 @@ def checks(client: Client | None, problem: str, pod: Pod | None = None) -> Seque
         Check("Rights", asking(_rights)),
         Check("Storage", asking(_storage)),
         Check("Pod", asking(_pod)),
+        Check("Policies", asking(_policies)),
         *((Check("Hub", _hub), PROXY_CHECK) if pod is None else pods_of_a_chart(pod)),
         HOST_NAMES_CHECK,
         Check("Orphans", asking(_orphans)),
@@ -133,6 +135,15 @@ def _pod(client: Client, installation: Installation) -> Iterator[Finding]:
         )
     else:
         yield ok("a server as the catalog has it is admitted")
+
+
+def _policies(client: Client, installation: Installation) -> Iterator[Finding]:
+    path = f"/apis/networking.k8s.io/v1/namespaces/{client.namespace}/networkpolicies"
+    labels = manifests.common_labels(installation.hub_id or "none", "server")
+    try:
+        yield policies_finding(_items(client, path), labels, client.namespace)
+    except EngineRefused:
+        yield not_shown("network policies")
 
 
 def _hub(installation: Installation) -> Iterator[Finding]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 
 from stateroom.backends.kubernetes.rbac import RIGHTS, Right
 from stateroom.catalog.storage import KubernetesHome
+from stateroom.common.labels import KIND
 from stateroom.common.quantity import format_memory, format_milliseconds, parse_kubernetes_quantity
 from stateroom.common.text import joined
 from stateroom.operations.checks.findings import Finding, fail, ok, skipped, warn
@@ -107,13 +108,54 @@ def shared_claim_finding(name: str, found: Json | None, namespace: str) -> Findi
     return ok(f"all homes are in the claim {name}, which is {'there' if phase == 'Bound' else 'not bound yet'}")
 
 
+def policies_finding(policies: Iterable[Json], labels: Mapping[str, str], namespace: str) -> Finding:
+    """Report whether network policies say who reaches a server, which has these labels, and whom it reaches."""
+    mine = [policy for policy in policies if _selects(policy["spec"].get("podSelector") or {}, labels)]
+    directions = {direction for policy in mine for direction in _directions(policy["spec"])}
+    if directions >= {"Ingress", "Egress"}:
+        return ok(f"servers are behind {_names(mine)}")
+    open_to = {
+        "Ingress": "whoever is in the cluster reaches servers",
+        "Egress": "servers reach whatever is in the cluster, and the nodes' metadata",
+    }
+    return warn(
+        f"no network policy in {namespace} says otherwise: "
+        + joined([words for direction, words in open_to.items() if direction not in directions]),
+        "`helm upgrade` with the chart brings its policies back (network_policies.enabled). "
+        f"Without the chart, write policies for pods with the label {KIND}=server.",
+    )
+
+
+def _directions(spec: Json) -> Sequence[str]:
+    """Return what a policy restricts; the API's rule where it does not say."""
+    return spec.get("policyTypes") or (["Ingress", "Egress"] if "egress" in spec else ["Ingress"])
+
+
+def _selects(selector: Json, labels: Mapping[str, str]) -> bool:
+    """Whether a label selector of the API selects what has these labels; an empty one selects all."""
+    wanted = (selector.get("matchLabels") or {}).items()
+    return all(labels.get(key) == value for key, value in wanted) and all(
+        _meets(one, labels.get(one["key"])) for one in selector.get("matchExpressions") or ()
+    )
+
+
+def _meets(expression: Json, value: str | None) -> bool:
+    values = expression.get("values") or ()
+    return {
+        "In": value in values,
+        "NotIn": value not in values,
+        "Exists": value is not None,
+        "DoesNotExist": value is None,
+    }[expression["operator"]]
+
+
 def not_shown(what: str) -> Finding:
     """Return the finding for what only accounts with cluster-wide rights can see."""
     return skipped(f"the account may not see {what}, and need not")
 
 
-def _names(classes: Sequence[Json]) -> str:
-    return joined([str(one["metadata"]["name"]) for one in classes]) or "it has none, which must be made first"
+def _names(objects: Sequence[Json]) -> str:
+    return joined([str(one["metadata"]["name"]) for one in objects]) or "it has none, which must be made first"
 
 
 def _numbers(version: Json) -> tuple[int, ...]:
