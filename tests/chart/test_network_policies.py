@@ -16,12 +16,34 @@ from harness.outside import CONNECT, METADATA, SOMEWHERE, listening, outside
 from harness.pods import core, delete_at_once, in_cluster, until
 from harness.release import SMALL, Release
 from stateroom.images.sources import HUB_IMAGE
+from stateroom.workloads.server import CONNECTIONS_TO_HUB
 
 STRANGER = "stranger"  # a pod that belongs to nobody
 
 # What a denied connection comes to: refused at once, or at a Service's address so without a word.
 DENIED = {"refused", "timed out", "[Errno 113] No route to host"}
 SECONDS = "5"
+# Opens many connections, and counts those that the other side has not closed.
+HALF_OPEN = """
+import socket, sys, time
+held = []
+for _ in range(200):
+    try:
+        held.append(socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=20))
+        held[-1].sendall(b"GET /hub/login HTTP/1.1\\r\\nHost: hub\\r\\n")
+    except OSError:
+        pass
+time.sleep(2)
+def is_open(one):
+    one.setblocking(False)
+    try:
+        return one.recv(1) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+print(sum(map(is_open, held)))
+"""
 API = (f"{cluster.NODE}", 6443), ("kubernetes.default", 443)
 
 
@@ -77,6 +99,13 @@ def test_a_server_does_not_reach_the_clusters_api(
 
 def test_a_server_reaches_the_hub_and_its_name(release: Release, people: tuple[Person, Person]) -> None:
     assert reaches(release, server_of(release, people[0]).metadata.name, f"{release.name}-hub", 8081)
+
+
+def test_a_server_has_few_connections_to_the_hub_at_once(release: Release, people: tuple[Person, Person]) -> None:
+    server = server_of(release, people[0]).metadata.name
+    tried = release.kubectl("exec", server, "--", "python3", "-c", HALF_OPEN, f"{release.name}-hub", "8081")
+    assert int(tried.splitlines()[-1]) <= CONNECTIONS_TO_HUB, tried
+    assert people[1].web.get(f"{release.url}/hub/home").status_code == 200
 
 
 @pytest.mark.parametrize("port", [8000, 8001])

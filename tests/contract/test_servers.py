@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from urllib.parse import urlsplit
 
 import pytest
 from tornado.httpclient import AsyncHTTPClient
@@ -31,6 +32,7 @@ async def test_a_started_server_answers_at_its_address(subject: Subject) -> None
     assert response.code == 200
     state = await subject.backend.servers.state(spec.ref)
     assert (state.life, state.address) == (Life.RUNNING, address)
+    assert subject.backend.servers.has_address(str(urlsplit(address).hostname))
     (listed,) = await subject.backend.servers.list()
     assert (listed.ref, listed.image, listed.state.life) == (spec.ref, spec.container.image, Life.RUNNING)
 
@@ -71,8 +73,10 @@ async def test_progress_is_told_in_sentences_that_never_go_back(subject: Subject
 async def test_a_stopped_server_leaves_nothing(subject: Subject) -> None:
     spec = make_spec(subject)
     await subject.backend.servers.start(spec, soon(), unheard)
+    address = (await subject.backend.servers.state(spec.ref)).address
     await subject.backend.servers.stop(spec.ref, soon())
     assert await absent(subject, spec.ref)
+    assert not subject.backend.servers.has_address(str(urlsplit(address).hostname))
 
 
 async def test_stopping_what_is_gone_or_never_was_is_no_error(subject: Subject) -> None:

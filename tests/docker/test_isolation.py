@@ -22,7 +22,6 @@ from stateroom.backends.docker.engine import ensure_network
 from stateroom.backends.docker.network import hub_place, isolation_gaps
 from stateroom.backends.docker.packet_filter import isolate, lift_isolation, missing_isolation
 from stateroom.backends.docker.packet_rules import (
-    CONNECTIONS_TO_HUB,
     Network,
     Servers,
     network_from_inspect,
@@ -35,6 +34,7 @@ from stateroom.images.build import build
 from stateroom.images.sources import HUB_IMAGE, hub
 from stateroom.operations.docker import down
 from stateroom.workloads.names import network_name
+from stateroom.workloads.server import CONNECTIONS_TO_HUB
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may write packet rules and make namespaces")
 

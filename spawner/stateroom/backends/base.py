@@ -41,6 +41,10 @@ class ServerState:
     out_of_memory: bool = False  # whether it ended for want of memory, or a program in it while it runs on
     spec_hash: str = ""  # of the spec that it was made from
 
+    def is_at(self, host: str) -> bool:
+        """Whether its address has this IP address."""
+        return f"//{host}:" in self.address or f"//[{host}]:" in self.address
+
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
@@ -110,6 +114,10 @@ class Servers(Protocol):
 
         A server is listed with the resources that it has now, also after they were changed from outside.
         """
+        ...
+
+    def has_address(self, host: str) -> bool:
+        """Return whether a server of this hub was last heard of at an IP address. Costs no call to the engine."""
         ...
 
     async def logs(self, ref: ServerRef, lines: int) -> str:

@@ -141,6 +141,10 @@ class Lifecycle:
         """See Servers.list."""
         return [server for observed in await self._engine.observed() for server in listed(observed)]
 
+    def has_address(self, host: str) -> bool:
+        """See Servers.has_address."""
+        return self._picture.has_address(host)
+
     async def logs(self, ref: ServerRef, lines: int) -> str:
         """See Servers.logs."""
         return await self._engine.logs(ref, lines)

@@ -143,6 +143,10 @@ class MemoryServers:
             for ref, server in self._servers.items()
         ]
 
+    def has_address(self, host: str) -> bool:
+        """See Servers.has_address."""
+        return any(server.state.is_at(host) for server in self._servers.values())
+
     async def logs(self, ref: ServerRef, lines: int) -> str:
         """See Servers.logs."""
         server = self._servers.get(ref)

@@ -75,6 +75,10 @@ class Picture(Generic[O]):
         """The container or pod itself as it was last heard of."""
         return self._observed.get(name)
 
+    def has_address(self, host: str) -> bool:
+        """Whether a server was last heard of at an IP address."""
+        return any(observed.ref is not None and observed.state.is_at(host) for observed in self._observed.values())
+
     def snapshot(self) -> dict[str, O]:
         """A copy of all, which another thread may take too."""
         return self._observed.copy()

@@ -29,6 +29,7 @@ from stateroom.hub.api import idle, options
 from stateroom.hub.database_recovery import recover_from_outages
 from stateroom.hub.database_room import keep_room_on_a_full_disk
 from stateroom.hub.expected_errors import log_expected_errors_briefly
+from stateroom.hub.http_server import bound_connections
 from stateroom.hub.numbers import never_give_a_number_twice
 from stateroom.hub.services.idle import SCOPES, SERVICE
 from stateroom.hub.spawner import StateroomSpawner
@@ -62,8 +63,9 @@ def configure(
     On Docker this makes the servers' network and its packet rules, so the engine
     must answer, and a `hub_port` of the admin's own must be set before.
 
-    Three settings are the whole process's. It may have as many files and connections
-    open as the machine allows, rather than the usual 1,024. The hub's log has errors of a start as
+    Four settings are the whole process's. It may have as many files and connections
+    open as the machine allows, rather than the usual 1,024; one server has 64 of the
+    connections at most. The hub's log has errors of a start as
     one sentence, without a traceback. With `freeze_gc` Python's garbage collector
     never again searches what is loaded now (`gc.freeze`): a search through all of
     it would hold the hub's loop up for 0.14 s each time.
@@ -75,6 +77,7 @@ def configure(
     never_give_a_number_twice()
     recover_from_outages()
     keep_room_on_a_full_disk()
+    bound_connections(runtime.has_server_at)
     _choose_spawner(c, runtime.settings)
     _separate_hosts(c)
     _add_templates(c)

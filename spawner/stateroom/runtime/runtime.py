@@ -129,6 +129,10 @@ class Runtime:
         except BackendError:
             return None
 
+    def has_server_at(self, host: str) -> bool:
+        """Return whether one of the hub's servers is at an IP address, as far as the backend has heard."""
+        return self._backend is not None and self._backend.servers.has_address(host)
+
     # Homes
 
     def home_of(self, own: HomeRef) -> HomeRef:

@@ -19,6 +19,7 @@ from stateroom.workloads.container import Container
 from stateroom.workloads.names import ServerRef
 
 PORT = 8888  # where a server listens inside its container, the Jupyter convention
+CONNECTIONS_TO_HUB = 64  # of one server at once; one that works has a handful
 
 _HASH_LETTERS = 32
 _LONGEST_VARIABLE = 128 * KiB  # name and text of one, in Linux

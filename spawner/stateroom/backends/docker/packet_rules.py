@@ -22,11 +22,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from stateroom.workloads.server import CONNECTIONS_TO_HUB
+
 FORWARD, INPUT, OUTPUT = "STATEROOM-FORWARD", "STATEROOM-INPUT", "STATEROOM-OUTPUT"
 _CHAINS = (FORWARD, INPUT, OUTPUT)
 
 _BRIDGE = "com.docker.network.bridge.name"
-CONNECTIONS_TO_HUB = 64  # of one server at once; one that works has a handful
 
 _REPLIES = "-m conntrack --ctstate RELATED,ESTABLISHED"
 
