@@ -63,8 +63,8 @@ def ask(guess):
                     fields = {"username": os.environ["VICTIM"], "password": "a wrong password", "_xsrf": token}
                     sent = {"Cookie": "; ".join(cookies), "Content-Type": "application/x-www-form-urlencoded"}
                     connection.request("POST", "/hub/login", urllib.parse.urlencode(fields), sent)
-                    connection.getresponse().read()
                     counted["guesses"] += 1
+                    connection.getresponse().read()  # comes late: guesses wait for their turn
         except (OSError, http.client.HTTPException):
             time.sleep(0.05)
 
