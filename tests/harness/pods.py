@@ -117,7 +117,10 @@ def inside(namespace: str, ref: ServerRef, script: str) -> str:
 def kubectl(*arguments: str, kubeconfig: Path | None = None) -> str:
     """What a command prints, whether or not it ends well; the tests' own account runs it if none is given."""
     command = [kubectl_program(), "--kubeconfig", str(kubeconfig or cluster.kubeconfig()), *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=60, check=False)
+    # Over a WebSocket, `exec` now and then complains of a stream that it does not know yet.
+    environment = {**os.environ, "KUBECTL_REMOTE_COMMAND_WEBSOCKETS": "false"}
+    pipes: dict[str, int] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, **pipes, env=environment, text=True, timeout=60, check=False)
     return done.stdout
 
 
