@@ -18,10 +18,11 @@ FORM = "hub/templates/form.html.jinja"  # where the value is typed; the browser 
 MOST = {"value": 12, "start": 14}
 
 # What a start passes without doing a step of it: words and settings, types with their names and units, the owner of
-# what it uses, what the engine says, which comes on a thread of its own, and the login of whoever asks.
+# what it uses, what the engine says, which comes on a thread of its own, and the connections and logins of whoever asks
+# meanwhile.
 NO_STEPS = (
     "common/", "catalog/", "offers/", "runtime/", "hub/accounts/", "hub/templates/", "operations/accounts.py",
-    "hub/expected_errors.py",
+    "hub/expected_errors.py", "hub/http_server.py",
     "workloads/container.py", "workloads/identity.py", "workloads/names.py", "workloads/progress.py",
     "workloads/resources.py", "storage/homes.py", "storage/mounts.py", "backends/docker/listener.py",
 )  # fmt: skip
